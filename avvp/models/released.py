@@ -1,0 +1,151 @@
+"""Read the weights that the authors released, under the names they gave them.
+
+Each family is a table from released names to ours, and a list of entries that the released network
+carries but never calls. Nothing is dropped in silence: the unused entries are listed in
+``module.unused_released``, and a missing, unknown or mis-shaped entry is an error.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from avvp.errors import AvvpError
+from avvp.models.han import HAN
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one release maps onto one of our networks.
+
+    Attributes:
+        network: our class, the one that also trains.
+        prefixes: released prefix -> ours; what follows the prefix (``weight``, ``bias``) is kept.
+        unused: a pattern of released names that the released forward pass never reaches.
+    """
+
+    network: type[nn.Module]
+    prefixes: Mapping[str, str]
+    unused: re.Pattern[str]
+
+
+def _attention(released: str, ours: str) -> dict[str, str]:
+    """torch's multi-head attention writes ``in_proj_weight``: an underscore, not a point."""
+    return {
+        f"{released}.in_proj_": f"{ours}.in_projection.",
+        f"{released}.out_proj.": f"{ours}.out_projection.",
+    }
+
+
+_HEAD = {
+    "fc_prob.": "pooling.classifier.",
+    "fc_frame_att.": "pooling.time_attention.",
+    "fc_av_att.": "pooling.modality_attention.",
+}
+_FRONT_END = {
+    "fc_a.": "front_end.audio.",
+    "fc_v.": "front_end.visual_2d.",
+    "fc_st.": "front_end.visual_3d.",
+    "fc_fusion.": "front_end.fusion.",
+}
+_HAN_LAYER = {
+    **_attention("hat_encoder.layers.0.cm_attn", "hybrid_attention.cross_attention"),
+    **_attention("hat_encoder.layers.0.self_attn", "hybrid_attention.self_attention"),
+    "hat_encoder.layers.0.linear1.": "hybrid_attention.expand.",
+    "hat_encoder.layers.0.linear2.": "hybrid_attention.contract.",
+    "hat_encoder.layers.0.norm1.": "hybrid_attention.norm_attention.",
+    "hat_encoder.layers.0.norm2.": "hybrid_attention.norm_feed_forward.",
+}
+_HAN_UNUSED = (
+    r"(audio_encoder|visual_encoder|cmt_encoder)\.layers\.0\."
+    r"(self_attn\.(in_proj_(weight|bias)|out_proj\.(weight|bias))|(linear|norm)[12]\.(weight|bias))"
+    r"|(cmt_encoder|hat_encoder)\.norm[12]\.(weight|bias)"
+)
+
+FAMILIES: dict[str, Family] = {
+    "han": Family(HAN, {**_HEAD, **_FRONT_END, **_HAN_LAYER}, re.compile(_HAN_UNUSED)),
+}
+
+
+def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Unwrap a ``state_dict`` key and strip ``module.`` prefixes.
+
+    Raises:
+        AvvpError: when what is left is not a mapping from names to tensors.
+    """
+    inner = state_dict
+    if isinstance(inner, Mapping) and isinstance(inner.get("state_dict"), Mapping):
+        inner = inner["state_dict"]
+    if not isinstance(inner, Mapping) or not inner:
+        raise AvvpError(
+            f"a released checkpoint must be a mapping from names to tensors; this is a "
+            f"{type(inner).__name__} with nothing of the kind in it."
+        )
+    for name, value in inner.items():
+        if not isinstance(value, Tensor):
+            raise AvvpError(
+                f"entry {name!r} of the checkpoint is a {type(value).__name__}; expected a tensor: "
+                "this file is not a state_dict."
+            )
+    return {str(name).removeprefix("module."): value for name, value in inner.items()}
+
+
+def released_name(family: str, ours: str) -> str:
+    """The released name of one of our parameters, e.g. ``front_end.audio.weight``."""
+    for prefix, our_prefix in FAMILIES[family].prefixes.items():
+        if ours.startswith(our_prefix):
+            return prefix + ours.removeprefix(our_prefix)
+    raise AvvpError(f"family {family!r} has no released name for {ours!r}.")
+
+
+def load_released(family: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
+    """Build our network of a family and fill it with released weights.
+
+    Args:
+        family: one of ``FAMILIES``.
+        state_dict: bare, under a ``state_dict`` key, or with ``module.`` prefixes.
+        options: of the network.
+
+    Returns:
+        The module in evaluation mode; ``unused_released`` lists the entries it has no use for.
+
+    Raises:
+        AvvpError: unknown family; a missing, unknown or mis-shaped entry.
+    """
+    if family not in FAMILIES:
+        raise AvvpError(f"no released family is called {family!r}; there are {sorted(FAMILIES)}.")
+    table = FAMILIES[family]
+    state = released_state(state_dict)
+    network = table.network(**options)
+    wanted = {released_name(family, name): name for name in network.state_dict()}
+    unused = tuple(name for name in state if table.unused.fullmatch(name))
+    missing = sorted(set(wanted) - set(state))
+    if missing:
+        raise AvvpError(
+            f"the checkpoint lacks {missing[0]!r} ({len(missing)} entries are missing): it is not "
+            f"a {family!r} checkpoint of this size."
+        )
+    unknown = sorted(set(state) - set(wanted) - set(unused))
+    if unknown:
+        raise AvvpError(
+            f"the checkpoint has {unknown[0]!r} ({len(unknown)} such entries), which a {family!r} "
+            "checkpoint does not have."
+        )
+    ours = network.state_dict()
+    for released, name in wanted.items():
+        if state[released].shape != ours[name].shape:
+            raise AvvpError(
+                f"entry {released!r} of the checkpoint has shape {tuple(state[released].shape)}; "
+                f"expected {tuple(ours[name].shape)}."
+            )
+    network.load_state_dict({name: state[released] for released, name in wanted.items()})
+    network.unused_released = unused
+    return network.eval()
+
+
+def count_elements(state_dict: Mapping[str, Any], names: tuple[str, ...] | None = None) -> int:
+    """Elements in a released state_dict, of the entries in ``names`` or of all."""
+    state = released_state(state_dict)
+    return sum(state[name].numel() for name in (state if names is None else names))

@@ -1,0 +1,148 @@
+"""HAN agrees with the released network on rule-made weights and inputs."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from avvp.errors import AvvpError
+from avvp.losses import Objective, weak_targets
+from avvp.models import build, load_released
+from avvp.models.released import count_elements, released_name
+from tests.parity.rules import names_and_shapes, open_golden, rule_inputs, rule_state
+
+PROBABILITY, LOSS, GRADIENT, ZERO_GRADIENT, TRAJECTORY = 5e-6, 1e-5, 1e-4, 1e-6, 1e-4
+
+
+@pytest.fixture(scope="module")
+def reference(golden):
+    archive, meta = open_golden(golden, "han.npz")
+    return archive, rule_state(names_and_shapes(archive), meta["norm_weight_names"])
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return rule_inputs()
+
+
+def stacked(parsing):
+    return torch.stack([parsing.segment_audio, parsing.segment_visual], dim=2)
+
+
+def test_outputs(reference, inputs):
+    archive, state = reference
+    audio, visual_2d, visual_3d, _ = inputs
+    network = load_released("han", state)
+    with torch.no_grad():
+        parsing = network(audio, visual_2d, visual_3d)
+    for ours, key in (
+        (parsing.video, "global_prob"),
+        (parsing.audio, "a_prob"),
+        (parsing.visual, "v_prob"),
+        (stacked(parsing), "frame_prob"),
+    ):
+        np.testing.assert_allclose(ours.numpy(), archive[key], atol=PROBABILITY, rtol=0)
+
+
+def test_pooled_frames_give_the_same_output(reference, inputs):
+    audio, visual_2d, visual_3d, _ = inputs
+    network = load_released("han", reference[1])
+    pooled = visual_2d.unflatten(1, (10, 8)).mean(2)
+    with torch.no_grad():
+        frames, seconds = (network(audio, x, visual_3d) for x in (visual_2d, pooled))
+    assert (stacked(frames) - stacked(seconds)).abs().max() < 1e-5
+
+
+def test_loss_and_gradients(reference, inputs):
+    archive, state = reference
+    *features, labels = inputs
+    assert np.array_equal(labels.numpy(), archive["labels"])
+    network = load_released("han", state)
+    total, parts = Objective()(network(*features), weak_targets(labels))
+    total.backward()
+    assert abs(total.item() - archive["loss"]) < LOSS
+    ours = [parts[name].item() for name in ("audio", "visual", "video")]
+    np.testing.assert_allclose(ours, archive["loss_parts"], atol=LOSS, rtol=0)
+
+    wanted = dict(zip(archive["grad_names"].tolist(), archive["grad_norms"], strict=True))
+    zero = set(archive["zero_grad_names"].tolist())
+    norms = {released_name("han", n): p.grad.norm().item() for n, p in network.named_parameters()}
+    assert set(norms) == set(wanted)
+    for name, norm in norms.items():
+        if name in zero:
+            assert abs(norm - wanted[name]) < ZERO_GRADIENT, name
+        else:
+            assert abs(norm - wanted[name]) < GRADIENT * wanted[name], name
+
+
+def test_five_steps_of_adam(reference, inputs):
+    archive, state = reference
+    *features, labels = inputs
+    network = load_released("han", state).double()
+    features = [x.double() for x in features]
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
+    objective, targets, losses = Objective(), weak_targets(labels), []
+    for _ in range(5):
+        optimizer.zero_grad()
+        total, _ = objective(network(*features), targets)
+        losses.append(total.item())
+        total.backward()
+        optimizer.step()
+    parsing = network(*features)
+    losses.append(objective(parsing, targets)[0].item())
+    np.testing.assert_allclose(losses, archive["loss_traj"], atol=TRAJECTORY, rtol=0)
+    np.testing.assert_allclose(
+        stacked(parsing).detach(), archive["post5_frame_prob"], atol=5e-3, rtol=0
+    )
+    np.testing.assert_allclose(
+        parsing.video.detach(), archive["post5_global_prob"], atol=5e-3, rtol=0
+    )
+
+
+def test_the_never_used_half_is_named_and_counted(reference):
+    archive, state = reference
+    network = load_released("han", state)
+    assert sorted(network.unused_released) == sorted(archive["nograd_names"].tolist())
+    used = sum(p.numel() for p in network.parameters())
+    assert (count_elements(state), used) == (9_307_723, 4_569_675)
+    assert count_elements(state, network.unused_released) == 9_307_723 - 4_569_675
+
+
+def test_wrappings_are_read(reference, inputs):
+    state = reference[1]
+    wrapped = {"state_dict": {f"module.{name}": value for name, value in state.items()}}
+    with torch.no_grad():
+        plain, unwrapped = (load_released("han", s)(*inputs[:3]).video for s in (state, wrapped))
+    assert torch.equal(plain, unwrapped)
+
+
+def test_build_and_load_released_return_the_same_class(reference):
+    network = load_released("han", reference[1])
+    assert type(network) is type(build("han"))
+    assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: s.pop("fc_a.weight"), "lacks 'fc_a.weight'"),
+        (lambda s: s.update({"fc_b.weight": torch.ones(1)}), "has 'fc_b.weight'"),
+        (lambda s: s.update({"fc_a.bias": torch.ones(3)}), "has shape (3,); expected (512,)"),
+        (lambda s: s.update({"fc_a.bias": 3.0}), "is a float; expected a tensor"),
+    ],
+)
+def test_a_wrong_checkpoint_is_one_sentence(reference, change, sentence):
+    state = dict(reference[1])
+    change(state)
+    with pytest.raises(AvvpError, match=re.escape(sentence)):
+        load_released("han", state)
+
+
+def test_unknown_names_are_one_sentence():
+    with pytest.raises(AvvpError, match="no released family"):
+        load_released("hann", {"a": torch.ones(1)})
+    with pytest.raises(AvvpError, match="no model is called"):
+        build("hann")
+    with pytest.raises(AvvpError, match="has no option 'wide'"):
+        build("han", wide=3)
