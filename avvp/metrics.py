@@ -170,27 +170,25 @@ def _count_events(predicted: Tensor, true: Tensor, event_iou: float) -> Tensor:
     a predicted and in a true run, these two runs.
     """
     least = Fraction(event_iou).limit_denominator(10_000)
-    predicted_onset, predicted_offset = _run_bounds(predicted)
-    true_onset, true_offset = _run_bounds(true)
-    intersection = torch.minimum(predicted_offset, true_offset) - torch.maximum(
-        predicted_onset, true_onset
-    )
-    union = torch.maximum(predicted_offset, true_offset) - torch.minimum(
-        predicted_onset, true_onset
-    )
-    match = (
-        predicted & true & (intersection * least.denominator >= union * least.numerator)
-    ).nonzero(as_tuple=True)
+    rows = (predicted & true).any(dim=-1)
+    near, far = predicted[rows], true[rows]  # (rows, T)
+    near_onset, near_offset = _run_bounds(near)
+    far_onset, far_offset = _run_bounds(far)
+    intersection = torch.minimum(near_offset, far_offset) - torch.maximum(near_onset, far_onset)
+    union = torch.maximum(near_offset, far_offset) - torch.minimum(near_onset, far_onset)
+    match = near & far & (intersection * least.denominator >= union * least.numerator)
+    row, second = match.nonzero(as_tuple=True)
 
     matched = []
-    for onset in (predicted_onset, true_onset):
+    for onset in (near_onset, far_onset):
         # A run may match at several seconds: mark it once, at its onset.
-        marks = torch.zeros_like(predicted)
-        marks[(*match[:-1], onset[match])] = True
-        matched.append(marks.sum(dim=-1))
-    return torch.stack(
-        (matched[0], _count_runs(predicted) - matched[0], _count_runs(true) - matched[1]), dim=-1
-    )
+        marks = torch.zeros_like(match)
+        marks[row, onset[row, second]] = True
+        counted = torch.zeros(rows.shape, dtype=torch.int64, device=rows.device)
+        counted[rows] = marks.sum(dim=-1)
+        matched.append(counted)
+    hits, found = matched
+    return torch.stack((hits, _count_runs(predicted) - hits, _count_runs(true) - found), dim=-1)
 
 
 def _run_starts(mask: Tensor) -> Tensor:

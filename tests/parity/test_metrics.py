@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avvp.events import CLASSES, SEGMENTS
+from avvp.events import CLASSES, LABELS, SEGMENTS
 from avvp.metrics import METRICS, evaluate, evaluate_videos
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -98,17 +98,17 @@ def test_flipped_labels_video_by_video(llp):
 
 
 def test_the_uncorrected_audio_annotations_score_lower(llp):
-    """The two misspelt rows of the other releases: ground truth against them is not 100."""
+    """The rows that the other releases misspell: the ground truth against them is not 100."""
     file, masks = llp
     ids = file["test_ids"].tolist()
     audio = masks["test_gt_audio"].copy()
-    from avvp.events import LABELS
-
-    for video, label in json.loads(str(file["meta_json"]))["uncorrected_csv_test_differences"]:
-        audio[ids.index(video), LABELS.index(label)] = False
-    truth = (audio, masks["test_gt_visual"])
+    differences = json.loads(str(file["meta_json"]))["uncorrected_csv_test_differences"]
+    (first, speech), (second, cat) = differences
+    audio[ids.index(first), LABELS.index(speech)] = False
+    # The backtick hides the first of three rows: seconds 0 to 1.
+    audio[ids.index(second), LABELS.index(cat), 0] = False
     for name in ("weak", "ones", "flip", "gt"):
-        ten = evaluate(*predictor(masks, name), *truth)
+        ten = evaluate(*predictor(masks, name), audio, masks["test_gt_visual"])
         np.testing.assert_allclose(
             list(ten.values()), file[f"ten_uncorrected_csv_{name}"], **EXACT, err_msg=name
         )
