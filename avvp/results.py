@@ -1,0 +1,288 @@
+"""The store of results: what a run measured, and everything that determined it.
+
+A run is two files side by side, ``<root>/<data>/<profile>/<experiment>/seed-<n>.json`` and ``.npz``
+(the name of an experiment contains a ``/``: ``han/han``). There are two roots: ``runs/``, which git
+ignores and where every run lands, and ``results/``, which is committed and which the book shows.
+The JSON is written last, so that a run exists when its JSON does.
+"""
+
+import dataclasses
+import fnmatch
+import hashlib
+import json
+import math
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from avvp.atomic import atomic_path, write_text
+from avvp.errors import AvvpError
+from avvp.metrics import METRICS
+
+SCHEMA = 1
+
+_checkout = Path(__file__).resolve().parents[1]
+HOME = _checkout if (_checkout / "pyproject.toml").is_file() else Path()
+"""Where ``runs/`` and ``results/`` are: the checkout, or the working folder if there is none."""
+RUNS = HOME / "runs"
+RESULTS = HOME / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment, trained with one seed and scored on the test split.
+
+    Attributes:
+        experiment: its name in the registry.
+        profile: ``"smoke"`` to ``"full"``.
+        data: short name of the data source: ``"sim"``, or the stem of an HDF5 file.
+        simulated: whether the features were simulated. Such a score says nothing about LLP.
+        seed: of initialisation, shuffling and dropout.
+        configuration: model, options, loss, protocol and sizes, as the profile left them.
+        data_fingerprint: of the three splits.
+        commit: of the code; ends in ``-dirty`` when files differed from it.
+        versions: Python and the libraries that decide numbers.
+        device: what computed.
+        seconds: wall-clock time of training, without loading and scoring.
+        peak_memory: bytes; of the accelerator if one computed, else resident, of the process.
+        parameters: trainable numbers in the network.
+        metrics: the ten numbers in per cent, by the keys of :data:`avvp.metrics.METRICS`.
+        counts: (2, 4, C, 3) nested lists, TP, FP and FN by level, modality and class:
+            :attr:`avvp.metrics.Evaluation.counts`.
+        hash: of what determines the run; see :func:`run_hash`.
+        stale: somebody noted that the registry has changed since.
+    """
+
+    experiment: str
+    profile: str
+    data: str
+    simulated: bool
+    seed: int
+    configuration: dict[str, Any]
+    data_fingerprint: str
+    commit: str
+    versions: dict[str, str]
+    device: str
+    seconds: float
+    peak_memory: int
+    parameters: int
+    metrics: dict[str, float]
+    counts: list
+    hash: str
+    stale: bool = False
+
+
+def run_hash(configuration: Mapping[str, Any], data_fingerprint: str, seed: int) -> str:
+    """What finds a run again: sha256 of configuration, data and seed, but not of the commit."""
+    content = {"configuration": configuration, "data": data_fingerprint, "seed": seed}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def run_path(root: str | Path, *, data: str, profile: str, experiment: str, seed: int) -> Path:
+    """Where the JSON of a run lies under ``root``."""
+    return Path(root) / data / profile / experiment / f"seed-{seed}.json"
+
+
+def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Write a run and its arrays, each completely or not at all; returns the path of the JSON.
+
+    Raises:
+        OSError: the disk is full or not writable. No half-written file is left.
+    """
+    path = run_path(
+        root, data=run.data, profile=run.profile, experiment=run.experiment, seed=run.seed
+    )
+    with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    _write_json(path, run)
+    return path
+
+
+def _write_json(path: Path, run: Run) -> None:
+    # One line an entry: short enough to read, and a change shows where it is.
+    lines = (
+        f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)}"
+        for name, value in {"schema": SCHEMA, **asdict(run)}.items()
+    )
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def read_run(path: str | Path) -> Run:
+    """Read the JSON of a run.
+
+    Raises:
+        AvvpError: the file is damaged, or not a run of this version.
+    """
+    path = Path(path)
+    advice = "delete it and run `avvp reproduce` again"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AvvpError(f"{path} is not there.") from None
+    except ValueError as error:
+        raise AvvpError(f"{path} is not complete JSON ({error}); {advice}.") from None
+    schema = content.pop("schema", None) if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise AvvpError(
+            f"{path} has schema {schema!r}, this version of avvp reads {SCHEMA}; {advice}."
+        )
+    for field in dataclasses.fields(Run):
+        if field.name not in content:
+            raise AvvpError(f"{path} has no entry {field.name!r}; {advice}.")
+        kind = getattr(field.type, "__origin__", field.type)
+        value = content[field.name]
+        # JSON has one kind of number, Python has two and counts bool among the integers.
+        right = isinstance(value, (int, float) if kind is float else kind)
+        if not right or (isinstance(value, bool) and kind is not bool):
+            raise AvvpError(
+                f"{path}: {field.name!r} is {value!r}, expected {kind.__name__}; {advice}."
+            )
+    unknown = sorted(set(content) - {field.name for field in dataclasses.fields(Run)})
+    if unknown:
+        raise AvvpError(f"{path} has an unknown entry {unknown[0]!r}; {advice}.")
+    scores = content["metrics"]
+    if tuple(scores) != METRICS or not all(
+        isinstance(score, (int, float)) and math.isfinite(score) for score in scores.values()
+    ):
+        raise AvvpError(f"{path}: 'metrics' does not hold the ten numbers; {advice}.")
+    return Run(**content)
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the arrays beside the JSON at ``path``; :func:`avvp.experiments.run` lists them.
+
+    Raises:
+        AvvpError: the file is missing or damaged.
+    """
+    path = Path(path).with_suffix(".npz")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        reason = "is not there"
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = f"cannot be read ({error})"
+    raise AvvpError(f"{path} {reason}; delete the run and make it again with `avvp reproduce`.")
+
+
+def find_runs(
+    roots: Path | Sequence[Path],
+    *,
+    data: str = "*",
+    profile: str = "*",
+    experiment: str = "*",
+    seed: int | None = None,
+) -> dict[Path, Run]:
+    """The runs under some roots, by the path of their JSON, in the order of their paths.
+
+    Args:
+        roots: one folder or several. A run that lies in more than one is taken from the first.
+        data, profile, experiment: exact, or patterns with ``*`` and ``?``.
+        seed: one seed, or all.
+
+    Raises:
+        AvvpError: a JSON file there is damaged.
+    """
+    found: dict[tuple, tuple[Path, Run]] = {}
+    for root in [roots] if isinstance(roots, Path) else roots:
+        for path in sorted(root.glob("*/*/**/seed-*.json")):
+            source, size, *parts, file = path.relative_to(root).parts
+            name = "/".join(parts)
+            if seed is not None and file != f"seed-{seed}.json":
+                continue
+            wanted = ((source, data), (size, profile), (name, experiment))
+            if all(fnmatch.fnmatchcase(value, pattern) for value, pattern in wanted):
+                key = (source, size, name, len(file), file)
+                if key not in found:
+                    found[key] = (path, read_run(path))
+    return dict(found[key] for key in sorted(found))
+
+
+def publish(
+    pattern: str,
+    *,
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+    data: str = "*",
+    profiles: Iterable[str] = ("medium", "full"),
+) -> list[Path]:
+    """Copy runs, and their arrays, to the folder that is committed; returns the new paths.
+
+    Args:
+        pattern: of experiment names.
+        runs, results: from where to where.
+        data: pattern of data names.
+        profiles: smaller ones decide no claim and are not published.
+    """
+    copied = []
+    for profile in profiles:
+        for path in find_runs(runs, data=data, profile=profile, experiment=pattern):
+            target = results / path.relative_to(runs)
+            read_arrays(path)  # a run whose arrays are damaged is not published
+            for suffix in (".npz", ".json"):
+                with atomic_path(target.with_suffix(suffix)) as temporary:
+                    shutil.copyfile(path.with_suffix(suffix), temporary)
+            copied.append(target)
+    return copied
+
+
+def mark_stale(path: Path) -> None:
+    """Note in a run's file that the registry has changed since; tables then say so."""
+    _write_json(path, dataclasses.replace(read_run(path), stale=True))
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds and half its 95 % interval; one run has no interval."""
+
+    mean: float
+    half_width: float | None
+
+
+class Summary(NamedTuple):
+    """What several seeds of one experiment say together."""
+
+    runs: int
+    metrics: dict[str, Estimate]
+    seconds: float  # mean
+    stale: bool  # any of them
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and half-width t(n-1) s / sqrt(n) of a two-sided 95 % interval."""
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Estimate(mean, None)
+    spread = float(np.std(values, ddof=1))
+    return Estimate(mean, float(stats.t.ppf(0.975, count - 1)) * spread / math.sqrt(count))
+
+
+def summarise(runs: Iterable[Run]) -> Summary:
+    """Mean and interval of every metric over the seeds of one experiment.
+
+    Raises:
+        AvvpError: there are no runs, or they are not seeds of one experiment, profile and data set.
+    """
+    runs = list(runs)
+    if not runs:
+        raise AvvpError("There are no runs to summarise.")
+    kinds = {(run.experiment, run.profile, run.data_fingerprint) for run in runs}
+    if len(kinds) > 1 or len({run.seed for run in runs}) < len(runs):
+        first, *_ = sorted(kinds)
+        raise AvvpError(
+            f"These {len(runs)} runs are not different seeds of one experiment, profile and data "
+            f"set (one is {first[0]}, {first[1]}); summarise each group by itself."
+        )
+    return Summary(
+        len(runs),
+        {name: estimate([run.metrics[name] for run in runs]) for name in METRICS},
+        math.fsum(run.seconds for run in runs) / len(runs),
+        any(run.stale for run in runs),
+    )
