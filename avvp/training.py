@@ -1,0 +1,367 @@
+"""Fit a network on weak labels and predict with it; the one place that names a device.
+
+A run that is cut off goes on where its last checkpoint stands and ends with the same numbers: the
+order of an epoch follows from (seed, epoch) alone, and the checkpoint keeps the generator that
+dropout draws from.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from avvp.atomic import atomic_path
+from avvp.data.videos import Batch, Videos
+from avvp.errors import AvvpError
+from avvp.events import Gate, Parsing, decode
+from avvp.losses import Objective, Targets, weak_targets
+from avvp.metrics import evaluate
+
+Precision = Literal["float32", "bfloat16"]
+CHECKPOINT = "checkpoint.pt"
+SELECTED = "selected.pt"
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device to compute on: ``"auto"`` takes cuda, else mps, else cpu.
+
+    Raises:
+        AvvpError: when the named device is not on this machine.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        device = next(name for name, there in available.items() if there)
+    if not available.get(device.split(":")[0], False):
+        there = ", ".join(name for name, yes in available.items() if yes)
+        raise AvvpError(f"device {device!r} is not on this machine; it has {there}.")
+    return torch.device(device)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: videos a step; the last, incomplete batch is kept.
+        learning_rate: of Adam, with its default betas and eps and no weight decay.
+        decay_factor: the learning rate is multiplied by it after every ``decay_every`` epochs.
+        decay_every: in epochs.
+        selection: ``"best"`` keeps the epoch with the highest segment-level Type@AV on validation,
+            ties to the later one (HAN, MGN); ``"last"`` keeps the last epoch (MA).
+        gate: how validation decodes, see :func:`avvp.decode`.
+        precision: ``"bfloat16"`` runs matrix products in bfloat16 under autocast; weights, Adam,
+            softmaxes over time and losses stay in float32.
+    """
+
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    decay_factor: float = 0.1
+    decay_every: int = 10
+    selection: Literal["best", "last"] = "best"
+    gate: Gate | None = "video"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "decay_every"):
+            if getattr(self, name) < 1:
+                raise AvvpError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.selection not in ("best", "last"):
+            raise AvvpError(f"selection is {self.selection!r}; it must be 'best' or 'last'.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise AvvpError(f"precision is {self.precision!r}; it must be 'float32' or 'bfloat16'.")
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """The learning rate of ``epoch``, counted from 1."""
+        return self.learning_rate * self.decay_factor ** ((epoch - 1) // self.decay_every)
+
+    def scaled_to(self, epochs: int) -> "TrainingConfig":
+        """The same protocol in fewer epochs: decay points move in proportion."""
+        if epochs == self.epochs:
+            return self
+        every = max(1, round(self.decay_every * epochs / self.epochs))
+        return TrainingConfig(**{**asdict(self), "epochs": epochs, "decay_every": every})
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What training leaves behind, besides the weights in the network.
+
+    Attributes:
+        history: one entry an epoch: ``epoch``, ``learning_rate``, ``loss`` and its parts (means
+            over videos), the ten validation metrics as ``val/...``.
+        selected_epoch: counted from 1.
+        seconds: wall-clock time of training and validation, over every session that took part.
+    """
+
+    history: list[dict[str, float]]
+    selected_epoch: int
+    seconds: float
+
+
+def autocast(device: torch.device, precision: Precision):
+    """Matrix products in bfloat16, or nothing at all."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """The CPU generator that shuffles one epoch; it depends on nothing but (seed, epoch)."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the parameters of ``network`` lie."""
+    return next(network.parameters()).device
+
+
+def predict(
+    network: nn.Module, videos: Videos, *, batch_size: int = 64, precision: Precision = "float32"
+) -> Parsing:
+    """Parse every video of a split, in order.
+
+    Returns:
+        A :class:`Parsing` of float32 tensors on the CPU. Extras that hold one entry a video
+        (attention over time and modality) are kept; others are left out.
+    """
+    device = device_of(network)
+    was_training = network.training
+    network.eval()
+    pieces: list[Parsing] = []
+    with torch.no_grad(), autocast(device, precision):
+        for batch in videos.batches(batch_size=batch_size):
+            parsing = network(*(x.to(device) for x in batch[1:4]))
+            pieces.append(_to_cpu(parsing, len(batch.index)))
+    network.train(was_training)
+    extras = {key: torch.cat([p.extras[key] for p in pieces]) for key in pieces[0].extras}
+    return Parsing(
+        *(torch.cat(parts) for parts in zip(*(p[:5] for p in pieces), strict=True)), extras
+    )
+
+
+def _to_cpu(parsing: Parsing, count: int) -> Parsing:
+    kept = {
+        key: value.float().cpu()
+        for key, value in parsing.extras.items()
+        if isinstance(value, Tensor) and value.ndim and value.shape[0] == count
+    }
+    return Parsing(*(x.float().cpu() for x in parsing[:5]), kept)
+
+
+def score(
+    network: nn.Module, videos: Videos, *, gate: Gate | None, precision: Precision = "float32"
+) -> dict[str, float]:
+    """The ten metrics of a network on an annotated split, in percent."""
+    audio, visual = decode(predict(network, videos, precision=precision), gate=gate)
+    return evaluate(audio, visual, videos.true_audio, videos.true_visual)
+
+
+def _default_targets(objective: Objective) -> Callable[[Batch], Targets]:
+    return lambda batch: weak_targets(batch.weak, visual_smoothing=objective.visual_smoothing)
+
+
+def fit(
+    network: nn.Module,
+    train: Videos,
+    val: Videos,
+    *,
+    objective: Objective,
+    config: TrainingConfig,
+    seed: int,
+    folder: str | Path,
+    targets: Callable[[Batch], Targets] | None = None,
+    progress: bool = True,
+    checkpoint_seconds: float = 60.0,
+) -> FitResult:
+    """Train ``network`` in place and leave the selected weights in it.
+
+    Args:
+        network: on the device to train on.
+        train: weakly labelled videos.
+        val: annotated videos, for selection and for the curves.
+        objective: the loss.
+        config: the protocol.
+        seed: of shuffling and dropout. The weights are the caller's to initialise: see
+            :func:`seeded`.
+        folder: where checkpoints live. A finished or cut-off run found there goes on from its last
+            checkpoint; one of another configuration is refused.
+        targets: what to compare a batch with; the weak labels by default.
+        progress: show a bar.
+        checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides one
+            at the end of every epoch.
+    """
+    folder = Path(folder)
+    device = device_of(network)
+    targets = targets or _default_targets(objective)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=config.learning_rate, fused=device.type in ("cuda", "cpu")
+    )
+    identity = json.dumps(
+        {"config": asdict(config), "seed": seed, "data": train.fingerprint}, sort_keys=True
+    )
+    state = _restore(folder, identity, network, optimizer, device)
+    steps = math.ceil(len(train) / config.batch_size)
+    started = time.monotonic() - state["seconds"]
+    saved = time.monotonic()
+    bar = tqdm(
+        total=config.epochs * steps,
+        initial=(state["epoch"] - 1) * steps + state["step"],
+        desc=f"seed {seed}",
+        unit="step",
+        disable=not progress,
+        leave=False,
+        mininterval=1.0,
+    )
+
+    def save() -> None:
+        nonlocal saved
+        state["seconds"] = time.monotonic() - started
+        _save(folder, identity, network, optimizer, device, state)
+        saved = time.monotonic()
+
+    while state["epoch"] <= config.epochs:
+        epoch = state["epoch"]
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate_at(epoch)
+        network.train()
+        batches = train.batches(
+            batch_size=config.batch_size,
+            generator=epoch_generator(seed, epoch),
+            skip=state["step"],
+        )
+        for batch in batches:
+            parts = _step(network, batch, optimizer, objective, targets, device, config.precision)
+            sums = state["sums"]
+            for name, value in parts.items():
+                value = value.double() * len(batch.index)
+                sums[name] = sums[name] + value if name in sums else value
+            state["step"] += 1
+            bar.update()
+            if time.monotonic() - saved > checkpoint_seconds and state["step"] < steps:
+                save()
+        scores = score(network, val, gate=config.gate, precision=config.precision)
+        state["history"].append(
+            {
+                "epoch": epoch,
+                "learning_rate": config.learning_rate_at(epoch),
+                **{name: float(value) / len(train) for name, value in state["sums"].items()},
+                **{f"val/{name}": value for name, value in scores.items()},
+            }
+        )
+        bar.set_postfix_str(f"val Type@AV {scores['segment/type_av']:.1f}")
+        better = scores["segment/type_av"] >= state["best_score"]
+        if better or config.selection == "last":
+            state["best_score"], state["best_epoch"] = scores["segment/type_av"], epoch
+            with atomic_path(folder / SELECTED) as path:
+                torch.save(network.state_dict(), path)
+        state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
+        save()
+    bar.close()
+    network.load_state_dict(torch.load(folder / SELECTED, weights_only=True, map_location=device))
+    network.eval()
+    return FitResult(state["history"], state["best_epoch"], state["seconds"])
+
+
+def _step(
+    network: nn.Module,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    targets: Callable[[Batch], Targets],
+    device: torch.device,
+    precision: Precision,
+) -> dict[str, Tensor]:
+    """One step of gradient descent; returns the loss and its parts, detached."""
+    with autocast(device, precision):
+        parsing = network(*(x.to(device, non_blocking=True) for x in batch[1:4]))
+    wanted = Targets(*(x.to(device, non_blocking=True) for x in targets(batch)))
+    total, parts = objective(parsing, wanted)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    optimizer.step()
+    return {"loss": total.detach(), **parts}
+
+
+def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """Make a network whose initial weights, and whose later dropout, follow from ``seed``."""
+    torch.manual_seed(seed)
+    return make()
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _save(
+    folder: Path,
+    identity: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    state: dict,
+) -> None:
+    content = {
+        "identity": identity,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": _random_state(device),
+        "state": state,
+    }
+    with atomic_path(folder / CHECKPOINT) as path:
+        torch.save(content, path)
+
+
+def _restore(
+    folder: Path,
+    identity: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> dict:
+    """The state of the run in ``folder``, loaded into network and optimiser, or a fresh one."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return {
+            "epoch": 1,
+            "step": 0,
+            "sums": {},
+            "history": [],
+            "best_score": 0.0,
+            "best_epoch": 0,
+            "seconds": 0.0,
+        }
+    try:
+        content = torch.load(path, weights_only=True, map_location=device)
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise AvvpError(
+            f"{path} is not a checkpoint that can be read ({type(error).__name__}); delete it to "
+            "start this run again."
+        ) from error
+    if content["identity"] != identity:
+        raise AvvpError(
+            f"{path} belongs to a run of another configuration, seed or data set; delete its "
+            "folder, or train in another one."
+        )
+    network.load_state_dict(content["network"])
+    optimizer.load_state_dict(content["optimizer"])
+    torch.set_rng_state(content["random"]["cpu"].cpu())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(content["random"]["cuda"].cpu(), device)
+    return content["state"]

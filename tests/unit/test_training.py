@@ -1,0 +1,210 @@
+"""Training: schedule, dropout, selection, resumption, devices."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from avvp import training
+from avvp.data.videos import Videos, shuffled
+from avvp.errors import AvvpError
+from avvp.losses import Objective
+from avvp.models import build
+from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
+
+
+@pytest.fixture(scope="module")
+def videos():
+    g = torch.Generator().manual_seed(3)
+    truth = torch.rand(24, 25, 10, generator=g) < 0.1
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=g)
+
+    return Videos(
+        ids=tuple(f"v{i}" for i in range(24)),
+        audio=normal(24, 10, 128),
+        visual_2d=normal(24, 10, 2048),
+        visual_3d=normal(24, 10, 512),
+        weak=truth.any(2),
+        true_audio=truth,
+        true_visual=truth.flip(0),
+        fingerprint="made",
+    )
+
+
+def small(seed=1):
+    return seeded(seed, lambda: build("han", width=32))
+
+
+def run(videos, folder, *, network=None, **options):
+    network = network or small()
+    config = TrainingConfig(**{"epochs": 3, "batch_size": 5, **options})
+    result = fit(
+        network, videos, videos, objective=Objective(), config=config, seed=1, folder=folder,
+        progress=False, checkpoint_seconds=0.0,
+    )  # fmt: skip
+    return network, result
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_learning_rate_of_each_epoch():
+    config = TrainingConfig()
+    rates = [config.learning_rate_at(e) for e in (1, 10, 11, 20, 21, 31, 40)]
+    assert rates == pytest.approx([3e-4, 3e-4, 3e-5, 3e-5, 3e-6, 3e-7, 3e-7])
+    assert config.scaled_to(12).decay_every == 3
+    assert config.scaled_to(1).decay_every == 1
+
+
+def test_the_history_holds_the_rate_that_was_used(videos, tmp_path):
+    _, result = run(videos, tmp_path, decay_every=2)
+    assert [e["learning_rate"] for e in result.history] == pytest.approx([3e-4, 3e-4, 3e-5])
+    assert result.history[0]["loss"] > 0 and "val/event/event_av" in result.history[0]
+
+
+def test_the_same_seed_gives_the_same_numbers(videos, tmp_path):
+    one, first = run(videos, tmp_path / "one")
+    other, second = run(videos, tmp_path / "other")
+    assert same_weights(one, other) and first.history == second.history
+
+
+def test_another_seed_gives_other_numbers(videos, tmp_path):
+    one, _ = run(videos, tmp_path / "one")
+    other, _ = run(videos, tmp_path / "other", network=small(seed=2))
+    assert not same_weights(one, other)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5, 6, 11])
+def test_a_run_cut_off_at_any_step_ends_the_same(videos, tmp_path, monkeypatch, stop_after):
+    whole, expected = run(videos, tmp_path / "whole")
+    steps = iter(range(stop_after))
+    step = training._step
+
+    def mortal(*arguments):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(training, "_step", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path / "cut")
+    monkeypatch.setattr(training, "_step", step)
+    # Other random numbers in between, as in a new process.
+    resumed, result = run(videos, tmp_path / "cut", network=small(seed=9))
+    assert same_weights(whole, resumed)
+    assert result.history == expected.history
+    assert result.selected_epoch == expected.selected_epoch
+
+
+def test_a_finished_run_is_not_trained_again(videos, tmp_path, monkeypatch):
+    whole, _ = run(videos, tmp_path)
+    monkeypatch.setattr(training, "_step", None)
+    again, _ = run(videos, tmp_path, network=small(seed=9))
+    assert same_weights(whole, again)
+
+
+def test_a_folder_of_another_run_is_refused(videos, tmp_path):
+    run(videos, tmp_path)
+    with pytest.raises(AvvpError, match="another configuration"):
+        run(videos, tmp_path, learning_rate=1e-3)
+
+
+def test_a_damaged_checkpoint_is_one_sentence(videos, tmp_path):
+    run(videos, tmp_path)
+    path = tmp_path / training.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(AvvpError, match="is not a checkpoint that can be read"):
+        run(videos, tmp_path)
+
+
+def scripted(monkeypatch, scores):
+    values = iter(scores)
+    monkeypatch.setattr(
+        training, "score", lambda *a, **k: {"segment/type_av": next(values)}, raising=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("selection", "scores", "epoch"),
+    [
+        ("best", [1, 5, 2], 2),
+        ("best", [5, 5, 2], 2),
+        ("last", [5, 1, 2], 3),
+        ("best", [0, 0, 0], 3),
+    ],
+)
+def test_selection(videos, tmp_path, monkeypatch, selection, scores, epoch):
+    scripted(monkeypatch, scores)
+    network, result = run(videos, tmp_path, selection=selection)
+    assert result.selected_epoch == epoch
+    # The weights are those of that epoch: train so many epochs and no more.
+    scripted(monkeypatch, [0] * epoch)
+    shorter, _ = run(videos, tmp_path / "shorter", epochs=epoch, selection="last")
+    assert same_weights(network, shorter)
+
+
+def test_dropout_acts_in_training_and_not_in_evaluation(videos):
+    network = small()
+    batch = next(videos.batches(batch_size=4))
+    network.train()
+    one, other = (network(*batch[1:4]).video for _ in range(2))
+    assert not torch.equal(one, other)
+    assert {m.p for m in network.modules() if isinstance(m, nn.Dropout)} == {0.1}
+    network.eval()
+    one, other = (network(*batch[1:4]).video for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_predict_keeps_order_and_mode(videos):
+    network = small().train()
+    whole = predict(network, videos, batch_size=24)
+    pieces = predict(network, videos, batch_size=7)
+    assert network.training
+    torch.testing.assert_close(whole.segment_audio, pieces.segment_audio)
+    assert whole.extras["attention_over_time"].shape == (24, 10, 2, 25)
+
+
+def test_bfloat16_differs_a_little(videos):
+    network = small().eval()
+    exact = predict(network, videos)
+    rough = predict(network, videos, precision="bfloat16")
+    difference = (exact.segment_visual - rough.segment_visual).abs().max()
+    assert 0 < difference < 0.05
+    assert rough.segment_visual.dtype == torch.float32
+
+
+def test_orders():
+    g = torch.Generator().manual_seed(0)
+    order = shuffled(23, chunk=5, generator=g)
+    assert sorted(order.tolist()) == list(range(23))
+    heads = [set(range(i, min(i + 5, 23))) for i in range(0, 23, 5)]
+    rest = order.tolist()
+    while rest:
+        chunk = next(h for h in heads if rest[0] in h)
+        assert set(rest[: len(chunk)]) == chunk
+        rest = rest[len(chunk) :]
+
+
+def test_devices():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(AvvpError, match="is not on this machine; it has"):
+        choose_device("tpu")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"epochs": 0}, {"batch_size": 0}, {"selection": "first"}, {"precision": "float8"}],
+)
+def test_bad_options(options):
+    with pytest.raises(AvvpError, match=f"{next(iter(options))} is"):
+        TrainingConfig(**options)
+
+
+def test_history_is_plain_json(videos, tmp_path):
+    _, result = run(videos, tmp_path, epochs=1)
+    assert json.loads(json.dumps(result.history)) == result.history
