@@ -148,7 +148,7 @@ def _checked(*masks: Mask) -> list[Tensor]:
             raise AvvpError(
                 f"{name} has shape {tuple(mask.shape)}; it must be (videos, {CLASSES}, {SEGMENTS})."
             )
-        tensors.append(torch.as_tensor(mask))
+        tensors.append(mask if isinstance(mask, Tensor) else torch.from_numpy(mask.copy()))
         if len(mask) != len(tensors[0]):
             raise AvvpError(
                 f"{name} has {len(mask)} videos and pred_audio {len(tensors[0])}; score equal sets."

@@ -252,6 +252,15 @@ def test_counting_stays_on_the_device_of_the_masks():
         assert torch.equal(count(*masks), expected)
 
 
+def test_numpy_views_are_read():
+    true = np.zeros((2, CLASSES, SEGMENTS), dtype=bool)
+    true[0, 3, 2:5] = True
+    true.flags.writeable = False
+    backwards = true[::-1]
+    assert evaluate(true, true, backwards, backwards)["segment/audio"] == 0
+    assert evaluate(backwards, backwards, backwards, backwards)["event/type_av"] == 100
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_cuda_tensors_score_the_same():
     codes = np.random.default_rng(0).integers(0, 2**SEGMENTS, (4, 50, USED_CLASSES))
