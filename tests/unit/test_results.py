@@ -1,0 +1,218 @@
+"""The store of results: written whole, read with care, summarised over seeds."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avvp import results
+from avvp.errors import AvvpError
+from avvp.metrics import METRICS
+from avvp.results import (
+    Run,
+    estimate,
+    find_runs,
+    mark_stale,
+    publish,
+    read_arrays,
+    read_run,
+    run_hash,
+    summarise,
+    write_run,
+)
+
+ARRAYS = {"per_video": np.zeros((3, 10), np.float16)}
+
+
+def made(**changes) -> Run:
+    """A run that never happened, for tests of the store."""
+    run = Run(
+        experiment="han/han",
+        profile="medium",
+        data="sim",
+        simulated=True,
+        seed=1,
+        configuration={"model": "han"},
+        data_fingerprint="f" * 16,
+        commit="0" * 40,
+        versions={"torch": "2"},
+        device="a machine",
+        seconds=12.5,
+        peak_memory=1 << 30,
+        parameters=7,
+        metrics={name: 10.0 + i for i, name in enumerate(METRICS)},
+        counts=[[[[1, 2, 3]] * 25] * 4] * 2,
+        hash="",
+    )
+    run = replace(run, **changes)
+    return replace(run, hash=run_hash(run.configuration, run.data_fingerprint, run.seed))
+
+
+def test_a_run_comes_back_as_it_was_written(tmp_path):
+    run = made()
+    path = write_run(tmp_path, run, ARRAYS)
+    assert path == tmp_path / "sim" / "medium" / "han" / "han" / "seed-1.json"
+    assert read_run(path) == run
+    assert read_arrays(path)["per_video"].dtype == np.float16
+    assert [p.name for p in sorted(path.parent.iterdir())] == ["seed-1.json", "seed-1.npz"]
+
+
+def test_the_hash_depends_on_what_determines_a_run_and_on_nothing_else():
+    run = made()
+    assert made(commit="1" * 40, seconds=1.0, device="another").hash == run.hash
+    assert made(seed=2).hash != run.hash
+    assert made(configuration={"model": "linear"}).hash != run.hash
+    assert made(data_fingerprint="e" * 16).hash != run.hash
+
+
+def test_runs_are_found_by_pattern_in_natural_order(tmp_path):
+    for seed in (10, 2, 1):
+        write_run(tmp_path, made(seed=seed), ARRAYS)
+    write_run(tmp_path, made(experiment="reference/linear"), ARRAYS)
+    write_run(tmp_path, made(profile="full", data="llp"), ARRAYS)
+    found = find_runs(tmp_path, data="sim", experiment="han/*")
+    assert [run.seed for run in found.values()] == [1, 2, 10]
+    assert len(find_runs(tmp_path)) == 5
+    assert len(find_runs(tmp_path, profile="full")) == 1
+    assert len(find_runs(tmp_path, seed=1)) == 3
+    assert find_runs(tmp_path / "nothing") == {}
+
+
+def test_the_first_root_wins(tmp_path):
+    first, second = tmp_path / "runs", tmp_path / "results"
+    write_run(first, made(device="first"), ARRAYS)
+    write_run(second, made(device="second"), ARRAYS)
+    write_run(second, made(device="second", seed=2), ARRAYS)
+    found = find_runs([first, second]).values()
+    assert [run.device for run in found] == ["first", "second"]
+
+
+def test_one_run_has_no_interval_and_three_have_students():
+    assert estimate([4.0]) == (4.0, None)
+    mean, half = estimate([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(4.302653 / 3**0.5, abs=1e-5)  # t(2) at 97.5 %, s = 1
+
+
+def test_a_summary_covers_every_metric_over_seeds():
+    runs = [made(seed=s, metrics=dict.fromkeys(METRICS, 50.0 + s)) for s in (1, 2, 3)]
+    summary = summarise(runs)
+    assert summary.runs == 3
+    assert not summary.stale
+    assert set(summary.metrics) == set(METRICS)
+    assert summary.metrics["event/audio"].mean == 52
+    assert summarise([*runs, made(seed=4, stale=True)]).stale
+
+
+@pytest.mark.parametrize(
+    "other",
+    [made(seed=1), made(seed=2, profile="full"), made(seed=2, data_fingerprint="another")],
+)
+def test_a_summary_refuses_runs_that_do_not_belong_together(other):
+    with pytest.raises(AvvpError, match="not different seeds of one experiment"):
+        summarise([made(), other])
+    with pytest.raises(AvvpError, match="no runs"):
+        summarise([])
+
+
+def test_publishing_copies_both_files_of_medium_and_full_runs(tmp_path):
+    runs, committed = tmp_path / "runs", tmp_path / "results"
+    write_run(runs, made(), ARRAYS)
+    write_run(runs, made(profile="smoke"), ARRAYS)
+    write_run(runs, made(experiment="reference/linear"), ARRAYS)
+    (path,) = publish("han/*", runs=runs, results=committed)
+    assert path == committed / "sim" / "medium" / "han" / "han" / "seed-1.json"
+    assert read_run(path) == made()
+    assert read_arrays(path).keys() == ARRAYS.keys()
+    assert len(find_runs(committed)) == 1
+
+
+def test_a_run_without_its_arrays_is_not_published(tmp_path):
+    path = write_run(tmp_path / "runs", made(), ARRAYS)
+    path.with_suffix(".npz").unlink()
+    with pytest.raises(AvvpError, match=r"seed-1\.npz is not there"):
+        publish("*", runs=tmp_path / "runs", results=tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_stale_run_is_marked_and_nothing_else_changes(tmp_path):
+    path = write_run(tmp_path, made(), ARRAYS)
+    mark_stale(path)
+    assert read_run(path) == replace(made(), stale=True)
+
+
+def test_the_file_has_one_line_an_entry(tmp_path):
+    path = write_run(tmp_path, made(), ARRAYS)
+    lines = path.read_text().splitlines()
+    assert len(lines) == len(json.loads(path.read_text())) + 2
+    assert len(path.read_text()) < 10_000
+
+
+def _damage_json(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c.pop("seed"), "no entry 'seed'"),
+        (lambda c: c.update(schema=99), "schema 99"),
+        (lambda c: c.pop("schema"), "schema None"),
+        (lambda c: c.update(seed="one"), "'seed' is 'one', expected int"),
+        (lambda c: c.update(seed=True), "'seed' is True, expected int"),
+        (lambda c: c.update(hallo=1), "unknown entry 'hallo'"),
+        (lambda c: c["metrics"].pop("event/audio"), "the ten numbers"),
+        (lambda c: c["metrics"].update({"event/audio": "high"}), "the ten numbers"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path, change, sentence):
+    path = write_run(tmp_path, made(), ARRAYS)
+    _damage_json(path, change)
+    with pytest.raises(AvvpError, match=re.escape(sentence)) as caught:
+        read_run(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 200])
+def test_half_a_json_is_refused_in_one_sentence(tmp_path, kept):
+    path = write_run(tmp_path, made(), ARRAYS)
+    path.write_text(path.read_text()[:kept])
+    with pytest.raises(AvvpError, match=r"seed-1\.json is not complete JSON.*delete it"):
+        find_runs(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "pickled", "empty"])
+def test_damaged_arrays_are_refused_in_one_sentence(tmp_path, damage):
+    path = write_run(tmp_path, made(), ARRAYS).with_suffix(".npz")
+    if damage == "pickled":
+        np.savez(path, per_video=np.array([object()]))
+    else:
+        path.write_bytes(path.read_bytes()[: 60 if damage == "cut" else 0])
+    with pytest.raises(AvvpError, match=r"seed-1\.npz cannot be read") as caught:
+        read_arrays(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_the_old_run_and_no_other_file(tmp_path, monkeypatch):
+    path = write_run(tmp_path, made(), ARRAYS)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results.np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_run(tmp_path, made(device="another"), ARRAYS)
+    assert read_run(path) == made()
+    assert sorted(p.name for p in path.parent.iterdir()) == ["seed-1.json", "seed-1.npz"]
+
+
+def test_numbers_that_json_does_not_know_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_run(tmp_path, made(seconds=float("nan")), ARRAYS)
+    assert not list(tmp_path.rglob("*.json"))
