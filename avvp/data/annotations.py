@@ -14,7 +14,7 @@ Two versions of the audio file circulate. The one of the HAN release repairs thr
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -123,6 +123,26 @@ class AnnotatedSplit:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def first(self, count: int) -> "AnnotatedSplit":
+        """``count`` of the videos, picked by :func:`take_first_by_hash`; all if there are fewer."""
+        rows = take_first_by_hash(self.ids, count)
+        return AnnotatedSplit(
+            tuple(self.ids[n] for n in rows.tolist()),
+            self.weak[rows],
+            None if self.audio is None else self.audio[rows],
+            None if self.visual is None else self.visual[rows],
+        )
+
+
+def take_first_by_hash(ids: Sequence[str], count: int) -> Tensor:
+    """Rows of the ``count`` videos whose names have the smallest SHA-256, in ascending order.
+
+    A sample that depends on nothing but the names: a smaller one is part of a larger one, and the
+    order of the file does not matter. With ``count`` >= N it is every row.
+    """
+    order = sorted(range(len(ids)), key=lambda n: hashlib.sha256(ids[n].encode()).digest())
+    return torch.tensor(sorted(order[:count]), dtype=torch.int64)
 
 
 class Annotations(dict[Split, AnnotatedSplit]):

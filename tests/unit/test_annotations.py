@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from avvp.data import read_annotations
-from avvp.data.annotations import AUDIO_FILE, CONSEQUENCES, VISUAL_FILE, WEAK_FILES
+from avvp.data.annotations import (
+    AUDIO_FILE,
+    CONSEQUENCES,
+    VISUAL_FILE,
+    WEAK_FILES,
+    take_first_by_hash,
+)
 from avvp.errors import AvvpError
 from avvp.events import LABELS, segments_to_runs
 from tests.small_llp import AUDIO, TEST, TRAIN, VISUAL, write_annotations
@@ -137,6 +143,24 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
     windows = read_annotations(folder)
     assert all(windows[s].ids == plain[s].ids for s in plain)
     assert torch.equal(windows["test"].audio, plain["test"].audio)
+
+
+def test_a_sample_by_hash_depends_on_names_alone():
+    ids = [f"video{n}" for n in range(50)]
+    few, more = take_first_by_hash(ids, 5).tolist(), take_first_by_hash(ids, 20).tolist()
+    assert len(few) == 5 and set(few) < set(more) and more == sorted(more)
+    backwards = take_first_by_hash(ids[::-1], 5).tolist()
+    assert {ids[n] for n in few} == {ids[::-1][n] for n in backwards}
+    assert take_first_by_hash(ids, 100).tolist() == list(range(50))
+
+
+def test_a_smaller_split_keeps_rows_together(tmp_path):
+    whole = read_annotations(write_annotations(tmp_path))
+    part = whole["test"].first(2)
+    rows = [whole["test"].ids.index(video) for video in part.ids]
+    assert len(part) == 2 and torch.equal(part.audio, whole["test"].audio[rows])
+    assert torch.equal(part.weak, whole["test"].weak[rows])
+    assert whole["train"].first(1).audio is None
 
 
 def test_released_sizes(released):
