@@ -129,8 +129,8 @@ class Standing(NamedTuple):
     printed: int
 
 
-def standing(ten: dict[str, float]) -> dict[str, Standing]:
-    """For each of the ten numbers: how many of the papers' results does ``ten`` exceed?
+def printed_results() -> dict[str, tuple[float, ...]]:
+    """For each of the ten numbers: every result that the papers' tables print, sorted.
 
     Papers quote each other. Rows that print the same numbers at one level are one result.
     """
@@ -138,11 +138,18 @@ def standing(ten: dict[str, float]) -> dict[str, Standing]:
     for cell in published_cells():
         if cell.table != "text" and cell.unit == "F1 %":
             rows[cell.place][cell.key] = cell.value
-    standings = {}
+    results = {}
     for level in LEVELS:
         keys = [key for key in METRICS if key.startswith(f"{level}/")]
-        results = {tuple(row.get(key) for key in keys) for row in rows.values()}
-        for key, values in zip(keys, zip(*results, strict=True), strict=True):
-            printed = [value for value in values if value is not None]
-            standings[key] = Standing(sum(ten[key] > value for value in printed), len(printed))
-    return standings
+        distinct = {tuple(row.get(key) for key in keys) for row in rows.values()}
+        for key, values in zip(keys, zip(*distinct, strict=True), strict=True):
+            results[key] = tuple(sorted(value for value in values if value is not None))
+    return results
+
+
+def standing(ten: dict[str, float]) -> dict[str, Standing]:
+    """For each of the ten numbers: how many of :func:`printed_results` does ``ten`` exceed?"""
+    return {
+        key: Standing(sum(ten[key] > value for value in printed), len(printed))
+        for key, printed in printed_results().items()
+    }
