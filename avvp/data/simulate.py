@@ -73,7 +73,8 @@ class SimulatorConfig:
 
     Attributes:
         train, val, test: videos a split.
-        seed: of the data.
+        seed: of the videos.
+        world: seed of what all videos share: the directions of the classes, the projections.
         labels: ``"sampled"`` from LLP's statistics, or the folder of LLP's annotations: then weak
             labels and the annotated splits are the real ones, and only features are simulated.
         strength_audio, strength_visual: amplitude of an event's evidence in one second.
@@ -99,9 +100,10 @@ class SimulatorConfig:
     val: int = 649
     test: int = 1_200
     seed: int = 0
+    world: int = 0
     labels: str = "sampled"
-    strength_audio: float = 4.0
-    strength_visual: float = 4.0
+    strength_audio: float = 8.0
+    strength_visual: float = 8.0
     gain_spread: float = 0.4
     missing_audio: float = 0.1
     missing_visual: float = 0.15
@@ -221,7 +223,7 @@ STYLE = 8
 
 @lru_cache(maxsize=4)
 def _world(config: SimulatorConfig) -> World:
-    generator = _generator("world", config.seed)
+    generator = _generator("world", config.world)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
