@@ -7,8 +7,8 @@ number is the mean over videos, in per cent.
 
 * At segment level the unit is one second. At event level it is a maximal run of consecutive
   positive seconds: a predicted run is a TP if its intersection over union with some true run is at
-  least 0.5 and an FP otherwise; a true run that no predicted run reaches so is an FN. Several
-  predicted runs may match one true run, and the reverse.
+  least 0.5 and an FP otherwise; a true run that no predicted run reaches so is an FN. (Below a
+  threshold of 0.5, but not from there on, several runs may match one.)
 * An audio-visual event is heard and seen in the same second: the conjunction of the two masks.
 * ``type_av`` is the mean of the audio, visual and audio-visual scores; ``event_av`` pools the
   audio and the visual counts before the score is taken.
