@@ -12,11 +12,13 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
 
 from avvp.errors import AvvpError
-from avvp.events import LABELS, SEGMENTS, segments_to_runs
+from avvp.events import LABELS, SEGMENTS, Run, runs_to_segments, segments_to_runs
+from avvp.metrics import LEVELS, count
 
 MODALITY_COLOURS: dict[str, str] = {
     "audio": "#D55E00",
@@ -143,3 +145,105 @@ def timeline(
 def _bars(mask: Tensor) -> list[tuple[int, int]]:
     """Seconds that are on, bool (T,), as (start, width) pairs."""
     return [(run.onset, run.offset - run.onset) for run in segments_to_runs(mask[None, None])]
+
+
+def event_matching(
+    cases: Mapping[str, tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]],
+    *,
+    event_iou: float = 0.5,
+) -> Figure:
+    """Which predicted events of one class match which annotated ones, a panel a case.
+
+    A matched event is filled, an unmatched one hatched; where two events overlap, their
+    intersection over union stands between them.
+
+    Args:
+        cases: title -> (predicted, annotated) events, each as (onset, offset) in seconds.
+        event_iou: the intersection over union from which two events match.
+    """
+
+    def mask(*events: tuple[int, int]) -> Tensor:
+        return runs_to_segments([Run(0, 0, *event) for event in events], videos=1)
+
+    def matches(predicted: Tensor, true: Tensor) -> int:
+        nothing = torch.zeros_like(true)
+        counts = count(predicted, nothing, true, nothing, event_iou=event_iou)
+        return int(counts[LEVELS.index("event"), 0, 0, 0, 0])
+
+    rows = -(-len(cases) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(7, 0.4 + 1.45 * rows), squeeze=False)
+    for ax, (title, (predicted, true)) in zip(axes.flat, cases.items(), strict=False):
+        bars = [(1, event, matches(mask(event), mask(*true)), "TP", "FP") for event in predicted]
+        bars += [
+            (0, event, matches(mask(*predicted), mask(event)), "found", "FN") for event in true
+        ]
+        for y, (onset, offset), matched, yes, no in bars:
+            colour = MODALITY_COLOURS["audio"] if y else "#777777"
+            face = {"color": colour} if matched else {"fc": "white", "ec": colour, "hatch": "////"}
+            ax.broken_barh([(onset, offset - onset)], (y - 0.28, 0.56), **face)
+            text = ax.text((onset + offset) / 2, y, yes if matched else no, ha="center")
+            text.set(va="center", fontsize=9, color="white" if matched else "#1a1a1a")
+            if not matched:
+                text.set_bbox({"fc": "white", "ec": "none", "pad": 1.0})
+        for onset, offset in predicted:
+            for start, end in true:
+                shared = min(offset, end) - max(onset, start)
+                if shared > 0:
+                    iou = shared / (max(offset, end) - min(onset, start))
+                    middle = (max(onset, start) + min(offset, end)) / 2
+                    ax.text(middle, 0.5, f"IoU {iou:.2f}", ha="center", va="center", fontsize=9)
+        ax.set(xlim=(0, SEGMENTS), ylim=(1.5, -0.5), title=title)
+        ax.set_xticks(range(SEGMENTS + 1))
+        ax.set_yticks([0, 1], ["annotation", "prediction"])
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    for ax in axes.flat[len(cases) :]:
+        ax.set_axis_off()
+    for ax in axes[-1]:
+        ax.set_xlabel("time in the video (s)")
+    return figure
+
+
+def score_lines(
+    printed: Mapping[str, Sequence[float]], lines: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Scores by metric: every printed result as a dot, and reference lines as larger markers.
+
+    Args:
+        printed: key of a metric -> the results that papers print, per cent.
+        lines: name of a reference line -> key of a metric -> per cent.
+    """
+    kinds = {
+        "audio": "audio",
+        "visual": "visual",
+        "audio_visual": "audio-visual",
+        "type_av": "Type@AV",
+        "event_av": "Event@AV",
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.6 + 0.2 * len(lines)), sharey=True)
+    for ax, level in zip(axes, LEVELS, strict=True):
+        for y, kind in enumerate(kinds):
+            values = printed[f"{level}/{kind}"]
+            ax.plot(values, [y] * len(values), "o", color=TRUTH_COLOUR, alpha=0.35, markersize=4)
+        colours = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+        for (name, ten), marker, colour in zip(lines.items(), "DsvP^X", colours, strict=False):
+            ax.plot(
+                [ten[f"{level}/{kind}"] for kind in kinds],
+                range(len(kinds)),
+                marker,
+                color=colour,
+                markersize=8,
+                markeredgecolor="white",
+                label=name,
+                clip_on=False,
+            )
+        ax.set(xlim=(0, 102), ylim=(len(kinds) - 0.5, -0.5), xlabel="F-score (%)")
+        ax.set_title(f"{level} level")
+        ax.set_yticks(range(len(kinds)), kinds.values())
+        ax.grid(axis="x")
+    dots = Line2D([], [], marker="o", linestyle="", color=TRUTH_COLOUR, alpha=0.5, markersize=4)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        [dots, *handles], ["results printed in the papers", *names], loc="outside lower left"
+    )
+    return figure
