@@ -7,6 +7,8 @@ dropout draws from.
 
 import json
 import math
+import platform
+import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -47,6 +50,49 @@ def choose_device(device: str = "auto") -> torch.device:
         there = ", ".join(name for name, yes in available.items() if yes)
         raise AvvpError(f"device {device!r} is not on this machine; it has {there}.")
     return torch.device(device)
+
+
+def describe_device(device: torch.device) -> str:
+    """What a run notes of the machine: the accelerator, or the processor and its threads."""
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{device.type}, {kind}, {torch.get_num_threads()} threads"
+
+
+class PeakMemory:
+    """The most memory in use while the block runs, in ``bytes``: ``with PeakMemory(device) as p``.
+
+    On cuda what PyTorch allocated there; elsewhere what the process holds in RAM, looked at five
+    times a second.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.bytes = 0
+        self._device = device
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.bytes = max(self.bytes, process.memory_info().rss)
+            if self._over.wait(0.2):
+                return
+
+    def __enter__(self) -> "PeakMemory":
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        else:
+            self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self._device)
+        else:
+            self._over.set()
+            self._watcher.join()
 
 
 @dataclass(frozen=True)
