@@ -161,6 +161,7 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         metadata: dict[str, Any] = {}
         if "injected-parameters" in cell_tags or "parameters" in cell_tags:
             metadata["tags"] = ["parameters", "hide-cell"]
+            metadata["mystnb"] = {"code_prompt_show": "Parameters of this execution"}
         elif cell_tags:
             metadata["tags"] = [*cell_tags]
         if "mystnb" in cell.metadata:
