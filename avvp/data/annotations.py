@@ -126,12 +126,15 @@ class AnnotatedSplit:
 
     def first(self, count: int) -> "AnnotatedSplit":
         """``count`` of the videos, picked by :func:`take_first_by_hash`; all if there are fewer."""
-        rows = take_first_by_hash(self.ids, count)
+        return self.rows(take_first_by_hash(self.ids, count))
+
+    def rows(self, index: Tensor) -> "AnnotatedSplit":
+        """The videos at ``index`` (B,), in that order."""
         return AnnotatedSplit(
-            tuple(self.ids[n] for n in rows.tolist()),
-            self.weak[rows],
-            None if self.audio is None else self.audio[rows],
-            None if self.visual is None else self.visual[rows],
+            tuple(self.ids[n] for n in index.tolist()),
+            self.weak[index],
+            None if self.audio is None else self.audio[index],
+            None if self.visual is None else self.visual[index],
         )
 
 
