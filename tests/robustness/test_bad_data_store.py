@@ -1,0 +1,189 @@
+"""Data files that are truncated, changed, of another version, or do not fit on the disk."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from avvp.data.store import SPLITS, describe, read_split
+from avvp.data.store_writer import write_videos
+from avvp.errors import AvvpError
+from tests.made_up_videos import make_videos
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("store") / "made_up.h5"
+    splits = {"train": make_videos(2, seed=1, annotated=False), "val": make_videos(1, seed=2)}
+    write_videos(path, splits, {"source": "made up"})
+    return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path, content):
+    path = tmp_path / "made_up.h5"
+    path.write_bytes(content)
+    return path
+
+
+def refusal(call, *arguments, **options) -> str:
+    with pytest.raises(AvvpError) as caught:
+        call(*arguments, **options)
+    sentence = str(caught.value)
+    assert "\n" not in sentence and sentence.endswith(".")
+    return sentence
+
+
+def test_missing_file(tmp_path):
+    assert "nowhere.h5" in refusal(read_split, tmp_path / "nowhere.h5", "train")
+
+
+def test_missing_split(path):
+    assert "'test'; it has train, val" in refusal(read_split, path, "test")
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 2000, 100_000, -1])
+def test_truncated(path, content, size):
+    path.write_bytes(content[:size])
+    assert "made_up.h5 is damaged, truncated" in refusal(read_split, path, "train")
+
+
+def test_no_hdf5_file(path):
+    path.write_text("filename\tevent_labels\n")
+    assert "no HDF5 file" in refusal(describe, path)
+
+
+def test_somebody_elses_hdf5_file(path):
+    with h5py.File(path, "w") as file:
+        file["train"] = np.arange(3)
+    assert "not written by avvp" in refusal(read_split, path, "train")
+
+
+def test_other_schema_version(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = 2
+    sentence = refusal(read_split, path, "train")
+    assert "version 2" in sentence and "reads version 1" in sentence
+
+
+def test_missing_and_misshapen_arrays(path, content):
+    with h5py.File(path, "r+") as file:
+        del file["train/visual_2d"]
+    assert "made_up.h5" in refusal(read_split, path, "train")
+    path.write_bytes(content)
+    with h5py.File(path, "r+") as file:
+        del file["train/audio"]
+        file["train/audio"] = np.zeros((2, 10, 64), np.float32)
+    assert "train/audio is (2, 10, 64)" in refusal(read_split, path, "train")
+
+
+def test_changed_provenance(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["provenance"] = json.dumps({"source": "somewhere else"})
+    assert "fingerprint" in refusal(describe, path, check=False)
+
+
+@pytest.mark.parametrize("name", ["audio", "visual_2d", "visual_3d", "weak", "ids"])
+@pytest.mark.parametrize("resident", [True, False])
+def test_changed_content(path, name, resident):
+    with h5py.File(path, "r") as file:
+        place = file[f"train/{name}"].id.get_offset() + file[f"train/{name}"].nbytes - 3
+    flip(path, place)
+
+    def walk():
+        return list(read_split(path, "train", resident=resident, chunk=1).batches(batch_size=1))
+
+    sentence = refusal(walk)
+    assert "was changed" in sentence and "video seed1-" in sentence
+    refusal(describe, path)
+
+
+def flip(path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def everything(path) -> tuple:
+    told = describe(path)
+    splits = [read_split(path, name) for name in SPLITS if name in told.splits]
+    tensors = [x for s in splits for x in vars(s).values() if isinstance(x, torch.Tensor)]
+    return told.provenance, told.fingerprint, [s.ids for s in splits], tensors
+
+
+FLIPS = int(os.environ.get("AVVP_FLIPS", "200"))
+
+
+def test_no_changed_byte_goes_unnoticed(path, content):
+    """Flip bits, most of them outside the features: refused or harmless (AVVP_FLIPS tries more)."""
+    before = everything(path)
+    with h5py.File(path, "r") as file:
+        bulk = [
+            (item.id.get_offset(), item.nbytes)
+            for split in file.values()
+            if isinstance(split, h5py.Group)
+            for item in split.values()
+            if item.nbytes > 10_000
+        ]
+    inside = np.zeros(len(content), bool)
+    for start, size in bulk:
+        inside[start : start + size] = True
+    chosen = np.random.default_rng(0).choice(np.flatnonzero(inside), 20, replace=False)
+    refused = 0
+    outside = np.flatnonzero(~inside)
+    for place in [*outside.tolist()[:: max(1, len(outside) // FLIPS)], *chosen.tolist()]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        try:
+            after = everything(path)
+        except AvvpError:
+            refused += 1
+            continue
+        assert not inside[place]
+        assert after[:3] == before[:3]
+        assert all(torch.equal(a, b) for a, b in zip(after[3], before[3], strict=True))
+    assert refused > len(chosen)
+
+
+def test_other_shapes_are_not_written(tmp_path):
+    videos = make_videos(2, seed=1)
+    frames = videos.visual_2d.repeat_interleave(8, dim=1)
+    wrong = type(videos)(**{**vars(videos), "visual_2d": frames})
+    sentence = refusal(write_videos, tmp_path / "a.h5", {"train": wrong}, {})
+    assert "visual_2d of train is (2, 80, 2048)" in sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_is_found_before_writing(tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 1_000_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    sentence = refusal(write_videos, tmp_path / "a.h5", {"train": make_videos(20, seed=1)}, {})
+    assert str(tmp_path) in sentence and "0.00 GB free" in sentence
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_no_more_leaves_what_was_there(tmp_path):
+    """The system itself refuses to make files of more than 1 MB, as a full disk would."""
+    path = tmp_path / "a.h5"
+    path.write_text("yesterday's")
+    code = f"""
+import resource
+from avvp.data.store_writer import write_videos
+from avvp.errors import AvvpError
+from tests.made_up_videos import make_videos
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+try:
+    write_videos({str(path)!r}, {{"train": make_videos(20, seed=1)}}, {{}})
+except AvvpError as error:
+    print(error)
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert "does not take a file of" in said and "free some space" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
+    assert path.read_text() == "yesterday's"
