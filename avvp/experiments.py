@@ -278,9 +278,9 @@ def open_source(data: str, profile: Profile) -> Source:
 
 
 @lru_cache(maxsize=len(SPLITS))
-def _split(origin: SimulatorConfig | Path, split: str, device: torch.device) -> Videos:
+def _split(source: Source, split: str, profile: Profile, device: torch.device) -> Videos:
     """A split, kept for the next run: seeds and experiments share their data."""
-    return load(origin, split, device=device)
+    return load(source.origin, split, device=device, profile=profile)
 
 
 def is_current(run: Run) -> bool:
@@ -336,7 +336,7 @@ def run(
         runs, data=source.name, profile=profile.name, experiment=experiment.name, seed=seed
     )
     with PeakMemory(chosen) as memory:
-        test = _split(source.origin, "test", chosen)
+        test = _split(source, "test", profile, chosen)
         if test.true_audio is None or test.true_visual is None:
             raise AvvpError(f"The test split of {data} has no annotated seconds: nothing to score.")
         if experiment.training is None:
@@ -344,7 +344,14 @@ def run(
         else:
             # A changed definition trains in a folder of its own, not on from old checkpoints.
             folder = path.with_suffix("") / found[:12]
-            parsed = _trained(experiment.at(profile), source, seed, chosen, folder, progress)
+            parsed = _trained(
+                experiment.at(profile),
+                *(_split(source, split, profile, chosen) for split in SPLITS),
+                seed=seed,
+                device=chosen,
+                folder=folder,
+                progress=progress,
+            )
 
     truth = test.true_audio.cpu(), test.true_visual.cpu()
     decided = decode(parsed.parsing, gate=experiment.gate)
@@ -404,7 +411,10 @@ def _decoded(experiment: Experiment, source: Source) -> _Parsed:
 
 def _trained(
     here: Experiment,
-    source: Source,
+    train: Videos,
+    val: Videos,
+    test: Videos,
+    *,
     seed: int,
     device: torch.device,
     folder: Path,
@@ -413,8 +423,8 @@ def _trained(
     network = seeded(seed, lambda: build(here.model, **here.options)).to(device)
     fitted = fit(
         network,
-        _split(source.origin, "train", device),
-        _split(source.origin, "val", device),
+        train,
+        val,
         objective=here.objective,
         config=here.training,
         seed=seed,
@@ -426,11 +436,7 @@ def _trained(
         for entry in fitted.history[0]
     }
     return _Parsed(
-        predict(
-            network,
-            _split(source.origin, "test", device),
-            precision=here.training.precision,
-        ),
+        predict(network, test, precision=here.training.precision),
         fitted.seconds,
         sum(p.numel() for p in network.parameters() if p.requires_grad),
         history | {"selected_epoch": np.array(fitted.selected_epoch)},

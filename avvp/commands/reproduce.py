@@ -1,0 +1,44 @@
+"""``avvp reproduce``: train and score every experiment that is missing."""
+
+import argparse
+from pathlib import Path
+
+from avvp.results import RESULTS, RUNS
+
+
+def add_commands(groups: argparse._SubParsersAction) -> None:
+    """Add the command ``reproduce``."""
+    command = groups.add_parser("reproduce", help=__doc__)
+    command.add_argument("--profile", default="quick", help="smoke, quick, medium or full")
+    command.add_argument("--only", metavar="PATTERN", help="experiments, such as 'han/*'")
+    command.add_argument("--seeds", type=int, metavar="N", help="seeds 1 to N")
+    command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    command.add_argument("--backend", default="loky", help="sequential, loky, dask or ray")
+    command.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    command.add_argument("--runs", type=Path, default=RUNS, help="where new runs land")
+    command.add_argument("--results", type=Path, default=RESULTS, help="where else to look")
+    command.set_defaults(run=_reproduce)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    # torch and scipy take seconds to import: only who trains waits for them.
+    from avvp.fan_out import reproduce
+
+    done = reproduce(
+        profile=options.profile,
+        only=options.only,
+        seeds=options.seeds,
+        data=options.data,
+        device=options.device,
+        backend=options.backend,
+        jobs=options.jobs,
+        runs=options.runs,
+        results=options.results,
+    )
+    print(f"{len(done.made)} runs made, {done.present} were there, {len(done.failed)} failed.")
+    for name, reason in done.left_out.items():
+        print(f"left out: {name}: {reason}")
+    for job, reason in done.failed.items():
+        print(f"failed: {job}: {reason}")
+    return 1 if done.failed else 0

@@ -1,0 +1,63 @@
+"""``avvp results``: list runs, publish them, mark what the registry has outgrown."""
+
+import argparse
+from pathlib import Path
+
+from avvp.errors import AvvpError
+from avvp.results import RESULTS, RUNS, find_runs, mark_stale, publish
+
+
+def add_commands(groups: argparse._SubParsersAction) -> None:
+    """Add the group ``results`` to the command line."""
+    group = groups.add_parser("results", help=__doc__)
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    for name, action, told in (
+        ("list", _list, "every run, one a line"),
+        ("publish", _publish, "copy medium and full runs to the folder that is committed"),
+        ("mark-stale", _mark_stale, "mark committed runs that the registry has outgrown"),
+    ):
+        command = actions.add_parser(name, help=told)
+        command.add_argument(
+            *("pattern",),
+            nargs=None if name == "publish" else "?",
+            default="*",
+            help="experiments, such as 'han/*'",
+        )
+        command.add_argument("--data", default="*", help="name of the data, such as sim")
+        command.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
+        command.add_argument("--results", type=Path, default=RESULTS, help="the committed folder")
+        command.set_defaults(run=action)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from avvp.experiments import is_current
+
+    for root in (options.results, options.runs):
+        for path, run in find_runs(root, data=options.data, experiment=options.pattern).items():
+            state = "" if is_current(run) else ("stale, marked" if run.stale else "stale")
+            print(
+                f"{path}  Type@AV {run.metrics['segment/type_av']:.1f}  {run.seconds:.0f} s  "
+                f"{run.commit[:7]}  {state}".rstrip()
+            )
+
+
+def _publish(options: argparse.Namespace) -> None:
+    paths = publish(options.pattern, runs=options.runs, results=options.results, data=options.data)
+    if not paths:
+        raise AvvpError(
+            f"{options.runs} has no medium or full run of {options.pattern!r} to publish; make one "
+            "with: avvp reproduce --profile medium."
+        )
+    for path in paths:
+        print(path)
+
+
+def _mark_stale(options: argparse.Namespace) -> None:
+    from avvp.experiments import is_current
+
+    found = find_runs(options.results, data=options.data, experiment=options.pattern)
+    outgrown = [path for path, run in found.items() if not (run.stale or is_current(run))]
+    for path in outgrown:
+        mark_stale(path)
+        print(path)
+    print(f"{len(outgrown)} of {len(found)} runs marked stale.")

@@ -1,0 +1,233 @@
+"""Run every experiment that is missing, one after another or several at a time.
+
+Each (experiment, seed) is one job of :class:`joblib.Parallel`, so that one word moves them from
+this process to its neighbours or to a cluster. A job leaves nothing behind but its run: what was
+cut off, even by ``kill -9``, goes on where it stood when the same command is given again.
+"""
+
+import importlib
+import importlib.util
+import math
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+from tqdm.auto import tqdm
+
+from avvp.errors import AvvpError
+from avvp.experiments import (
+    Experiment,
+    Profile,
+    Source,
+    find_experiments,
+    get_profile,
+    open_source,
+    run,
+)
+from avvp.results import RESULTS, RUNS, read_run, run_hash, run_path
+
+BACKENDS: dict[str, str | None] = {
+    "sequential": None,
+    "loky": None,
+    "dask": "distributed",
+    "ray": "ray",
+}
+"""Where jobs may run, and the package that it takes besides joblib."""
+
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a wrong experiment, a full disk or an exhausted device raises: others still run."""
+
+
+class Job(NamedTuple):
+    """One run to make."""
+
+    experiment: Experiment
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.experiment.name} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a call of :func:`reproduce` did.
+
+    Attributes:
+        made: jobs that ran.
+        present: how many runs were there already.
+        failed: job -> the reason, in one line.
+        left_out: experiments that cannot run on this data, or that the profile leaves out, with
+            the reason.
+    """
+
+    made: list[str]
+    present: int
+    failed: dict[str, str]
+    left_out: dict[str, str]
+
+
+def missing(
+    experiments: Sequence[Experiment],
+    *,
+    profile: Profile,
+    source: Source,
+    seeds: int,
+    roots: Sequence[Path],
+) -> list[Job]:
+    """The jobs without a run of the present configuration, data and seed under any root.
+
+    Raises:
+        AvvpError: a run that is there cannot be read.
+    """
+    found = []
+    # Seeds outermost: after one round every experiment has a number.
+    for seed in range(1, seeds + 1):
+        for experiment in experiments:
+            wanted = run_hash(experiment.configuration(profile), source.fingerprint, seed)
+            place = {
+                "data": source.name,
+                "profile": profile.name,
+                "experiment": experiment.name,
+                "seed": seed,
+            }
+            paths = (run_path(root, **place) for root in roots)
+            if not any(path.exists() and read_run(path).hash == wanted for path in paths):
+                found.append(Job(experiment, seed))
+    return found
+
+
+def reproduce(
+    *,
+    profile: str,
+    only: str | None = None,
+    seeds: int | None = None,
+    data: str = "sim",
+    device: str = "auto",
+    backend: str = "loky",
+    jobs: int = 1,
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+    progress: bool = True,
+) -> Reproduction:
+    """Train and score what is missing in ``runs`` and ``results``; an experiment that fails does
+    not stop the others.
+
+    Args:
+        profile: a name in :data:`avvp.experiments.PROFILES`.
+        only: pattern of experiment names. None: all that the profile trains.
+        seeds: train with seeds 1 to n; None: as many as the profile asks for.
+        data: ``"sim"`` or the path of an HDF5 file.
+        device: see :func:`avvp.training.choose_device`.
+        backend: a name in :data:`BACKENDS`.
+        jobs: at a time.
+        runs: where new runs land.
+        results: where else to look for what is there already.
+        progress: show a bar with the time left.
+
+    Raises:
+        AvvpError: a name is unknown, the data is not there, or a worker was killed.
+    """
+    size = get_profile(profile)
+    if not size.seeds:
+        raise AvvpError(
+            f"Profile {profile!r} shows committed results and trains nothing; choose smoke, quick, "
+            "medium or full."
+        )
+    for name, value in (("seeds", seeds), ("jobs", jobs)):
+        if value is not None and value < 1:
+            raise AvvpError(f"{name} is {value}; it must be at least 1.")
+    source = open_source(data, size)
+    left_out, wanted = {}, []
+    for experiment in find_experiments(only or "*"):
+        if size.core_only and not experiment.core and only is None:
+            left_out[experiment.name] = f"profile {profile} trains core rows only"
+        elif experiment.training is None and isinstance(source.origin, Path):
+            left_out[experiment.name] = "it knows only the simulator"
+        else:
+            wanted.append(experiment)
+    count = seeds or size.seeds
+    todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
+    arguments = {"profile": size, "data": data, "device": device, "runs": runs}
+    failed, made = {}, []
+    with (
+        _backend(backend, jobs),
+        tqdm(
+            total=sum(_steps(job, size) for job in todo),
+            desc=f"{profile}: {len(todo)} runs",
+            unit="step",
+            disable=not progress or not todo,
+        ) as bar,
+    ):
+        inline = backend == "sequential" or (backend == "loky" and jobs == 1)
+        outcomes = joblib.Parallel(return_as="generator_unordered")(
+            joblib.delayed(_attempt)(job, arguments | {"progress": progress and inline})
+            for job in todo
+        )
+        try:
+            for job, failure in outcomes:
+                if failure is None:
+                    made.append(str(job))
+                else:
+                    failed[str(job)] = failure
+                bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
+                bar.update(_steps(job, size))
+        except joblib.externals.loky.process_executor.TerminatedWorkerError:
+            raise AvvpError(
+                "A worker process was killed, most likely for lack of memory; give the command "
+                "again with fewer --jobs: what is finished is kept."
+            ) from None
+    return Reproduction(made, len(wanted) * count - len(todo), failed, left_out)
+
+
+def _steps(job: Job, profile: Profile) -> int:
+    """Training steps of a job: what the time left is estimated from."""
+    training = job.experiment.at(profile).training
+    return training.epochs * math.ceil(profile.train / training.batch_size) if training else 1
+
+
+def _attempt(job: Job, arguments: dict[str, Any]) -> tuple[Job, str | None]:
+    """Run one job; returns it with the reason of its failure, if it failed."""
+    try:
+        run(job.experiment, seed=job.seed, **arguments)
+    except AvvpError as error:
+        return job, str(error)
+    except FAILURES as error:
+        ours = [f for f in traceback.extract_tb(error.__traceback__) if "avvp" in f.filename][-1]
+        place = f"{Path(ours.filename).name}:{ours.lineno}"
+        lines = f"{type(error).__name__}: {error}".splitlines()
+        return job, f"{lines[0]} ({place})"
+    return job, None
+
+
+def _backend(name: str, jobs: int):
+    """The context in which joblib finds the backend.
+
+    Raises:
+        AvvpError: it is unknown, or its package is not installed.
+    """
+    if name not in BACKENDS:
+        raise AvvpError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
+    package = BACKENDS[name]
+    if package and importlib.util.find_spec(package) is None:
+        raise AvvpError(
+            f"Backend {name!r} needs the package {package}, which is not installed; run: "
+            f"pip install {package}."
+        )
+    if name == "dask":
+        importlib.import_module("distributed").Client(n_workers=jobs, threads_per_worker=1)
+    elif name == "ray":
+        importlib.import_module("ray.util.joblib").register_ray()
+    return joblib.parallel_config(name, n_jobs=jobs)

@@ -1,0 +1,335 @@
+"""Tables of the chapters, as Markdown: numbers of runs that happened, beside the printed ones.
+
+Every line says where its numbers come from. An experiment that was not run shows the command that
+runs it; nothing is left empty.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from avvp.errors import AvvpError
+from avvp.experiments import (
+    PROFILES,
+    REGISTRY,
+    Experiment,
+    Profile,
+    get_profile,
+    is_current,
+    open_source,
+    rows_without_experiment,
+)
+from avvp.metrics import METRICS
+from avvp.published import published, published_cells
+from avvp.results import RESULTS, RUNS, Estimate, Run, find_runs, summarise
+
+KINDS = {
+    "audio": "Audio",
+    "visual": "Visual",
+    "audio_visual": "Audio-visual",
+    "type_av": "Type@AV",
+    "event_av": "Event@AV",
+}
+"""The five scores of a level, in the order and by the names of the papers."""
+
+PAPERS = {
+    "mgn": "MGN",
+    "mgn_abstract": "MGN's extended abstract",
+    "mgn_supp": "MGN's supplement",
+    "ma": "MA",
+    "cross_modal": "Cross-Modal learning",
+}
+COMMITTED = ("full", "medium")
+"""Profiles whose runs are committed: the first that has any is shown."""
+NOT_PRINTED = "–"
+NOT_RUN = "·"
+
+
+class Table(str):
+    """Markdown that a notebook shows as a table."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def _table(columns: Sequence[str], lines: Iterable[Sequence[str]], caption: str) -> Table:
+    rows = [columns, ["---"] * len(columns), *lines]
+    written = ("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
+    return Table(caption + "\n\n" + "\n".join(written) + "\n")
+
+
+class Group(NamedTuple):
+    """The seeds of one experiment that are shown together, or none."""
+
+    profile: str
+    runs: tuple[Run, ...]
+    paths: tuple[Path, ...]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the registry, or the simulator, has changed since."""
+        return any(run.stale or not is_current(run) for run in self.runs)
+
+
+def _group(
+    experiment: Experiment, profiles: Iterable[str], data: str, roots: Sequence[Path]
+) -> Group:
+    """The runs of the first profile that has any; current ones if there are any."""
+    profiles = tuple(profiles)
+    for profile in profiles:
+        found = find_runs(roots, data=data, profile=profile, experiment=experiment.name)
+        current = {path: run for path, run in found.items() if is_current(run)}
+        shown = current or found
+        if shown:
+            return Group(profile, tuple(shown.values()), tuple(shown))
+    return Group(profiles[0], (), ())
+
+
+def _command(experiment: Experiment, profile: str, data: str) -> str:
+    return f"`avvp reproduce --profile {profile} --only {experiment.name}" + (
+        f" --data {data}`" if data != "sim" else "`"
+    )
+
+
+def _experiment(name: str) -> Experiment:
+    if name not in REGISTRY:
+        raise AvvpError(f"There is no experiment {name!r}; there are {', '.join(REGISTRY)}.")
+    return REGISTRY[name]
+
+
+def _number(estimate: Estimate) -> str:
+    if estimate.half_width is None:
+        return f"{estimate.mean:.1f}"
+    return f"{estimate.mean:.1f} ± {estimate.half_width:.1f}"
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" + "s" * (count > 1)
+
+
+def _world(run: Run) -> str:
+    return "simulated LLP" if run.simulated else run.data
+
+
+def result_table(
+    experiments: Sequence[str],
+    *,
+    paper: str,
+    table: str,
+    level: str = "segment",
+    metrics: Sequence[str] = tuple(KINDS),
+    profile: str = "published",
+    data: str = "sim",
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+) -> Table:
+    """Printed scores, committed runs, and what this build of the book ran.
+
+    Each experiment has a line for its row in the paper's table, if it has one; a line for its
+    committed runs (profile full, or medium where full is missing); and, if the book is built with a
+    profile that trains or with other data, a line for those runs.
+
+    Args:
+        experiments: names, in the order to show them in.
+        paper, table: as in published.csv; an experiment without a row there has no printed line.
+        level: ``"segment"`` or ``"event"``.
+        metrics: keys of :data:`KINDS`.
+        profile, data: of this build.
+        runs, results: the two roots of runs.
+
+    Raises:
+        AvvpError: a name is unknown.
+    """
+    if not any((cell.paper, cell.table) == (paper, table) for cell in published_cells()):
+        raise AvvpError(f"published.csv has no {table!r} of paper {paper!r}.")
+    keys = [f"{level}/{metric}" for metric in metrics]
+    for key in keys:
+        if key not in METRICS:
+            raise AvvpError(f"No metric is called {key!r}; there are {', '.join(METRICS)}.")
+    here = get_profile(profile)
+    lines: list[list[str]] = []
+    worlds: set[str] = set()
+    stale = False
+    for name in experiments:
+        experiment = _experiment(name)
+        for row in experiment.rows:
+            if (row.paper, row.table) == (paper, table):
+                printed = published(*row)
+                cells = [f"{printed[k]:.1f}" if k in printed else NOT_PRINTED for k in keys]
+                lines.append([experiment.label, "published, LLP", *cells])
+        for origin, group, source in _groups(experiment, here, data, runs, results):
+            if not group.runs:
+                told = f"not run: {_command(experiment, group.profile, source)}"
+                lines.append([experiment.label, told, *[NOT_RUN] * len(keys)])
+                continue
+            summary = summarise(group.runs)
+            world = _world(group.runs[0])
+            worlds.add(world)
+            stale |= group.stale
+            told = f"{origin}{world}, {group.profile}, {_seeds(summary.runs)}"
+            told += " (stale)" if group.stale else ""
+            lines.append([experiment.label, told, *(_number(summary.metrics[k]) for k in keys)])
+    columns = ["Method", "Source", *(KINDS[metric] for metric in metrics)]
+    return _table(columns, lines, _caption(level, paper, table, worlds, stale))
+
+
+def _groups(
+    experiment: Experiment, profile: Profile, data: str, runs: Path, results: Path
+) -> list[tuple[str, Group, str]]:
+    """What to show of an experiment: committed runs, then this build's."""
+    shown = [("", _group(experiment, COMMITTED, "sim", [results]), "sim")]
+    if profile.seeds:
+        name = open_source(data, profile).name
+        own = _group(experiment, [profile.name], name, [runs, results])
+        # The committed runs, built with their own profile, are not shown twice.
+        if not own.runs or own.paths != shown[0][1].paths:
+            shown.append(("this build: ", own, data))
+    return shown
+
+
+def _caption(level: str, paper: str, table: str, worlds: set[str], stale: bool) -> str:
+    where = table if table != "text" else "the text"
+    said = [
+        f"F-scores in per cent at {level} level, beside {where} of {PAPERS[paper]}.",
+        "Published: printed in the paper, measured on LLP.",
+    ]
+    if "simulated LLP" in worlds:
+        said.append(
+            "Simulated LLP: trained and scored here on simulated features; such a score tells how "
+            "a method behaves in the simulation and reproduces no score on LLP."
+        )
+    said += [
+        f"{world}: trained and scored here on that file."
+        for world in sorted(worlds)
+        if world != "simulated LLP"
+    ]
+    if worlds:
+        said.append("Mean ± half a 95 % t interval over seeds; one seed has no interval.")
+    if stale:
+        said.append("Stale: made before the experiment or the simulator was last changed.")
+    return " ".join(said)
+
+
+def provenance_table(
+    experiments: Sequence[str],
+    *,
+    profile: str = "published",
+    data: str = "sim",
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+) -> Table:
+    """Where the numbers of :func:`result_table` come from: one line a group of seeds.
+
+    Raises:
+        AvvpError: a name is unknown.
+    """
+    here = get_profile(profile)
+    lines = []
+    for name in experiments:
+        experiment = _experiment(name)
+        for _, group, source in _groups(experiment, here, data, runs, results):
+            if not group.runs:
+                told = f"not run: {_command(experiment, group.profile, source)}"
+                lines.append([experiment.label, told, *[NOT_RUN] * 7])
+                continue
+            lines.append(
+                [
+                    experiment.label,
+                    f"{_world(group.runs[0])}, {group.profile}",
+                    ", ".join(str(run.seed) for run in group.runs),
+                    f"{summarise(group.runs).seconds:,.0f}",
+                    f"{max(run.peak_memory for run in group.runs) / 1e9:.1f}",
+                    f"{group.runs[0].parameters:,}",
+                    _distinct(run.device for run in group.runs),
+                    _distinct(_short(run.commit) for run in group.runs),
+                    _distinct(
+                        ", ".join(f"{k} {v}" for k, v in run.versions.items()) for run in group.runs
+                    ),
+                ]
+            )
+    columns = ["Method", "Source", "Seeds", "Seconds a run", "Peak memory (GB)", "Parameters"]
+    columns += ["Device", "Commit", "Versions"]
+    return _table(columns, lines, "What made the numbers above.")
+
+
+def _short(commit: str) -> str:
+    sha, dash, dirty = commit.partition("-")
+    return sha[:7] + dash + dirty
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
+
+
+def status_table(
+    profile: str = "published", *, data: str = "sim", runs: Path = RUNS, results: Path = RESULTS
+) -> Table:
+    """Every experiment of the registry: what the profile changes, and which runs there are.
+
+    Raises:
+        AvvpError: there is no such profile or data.
+    """
+    here = get_profile(profile)
+    lines = []
+    for experiment in REGISTRY.values():
+        changes = _distinct(
+            f"{change.field} {change.published} → {change.here} ({change.reason})"
+            for change in experiment.changes(here)
+        )
+        cells = []
+        for origin, group, source in _groups(experiment, here, data, runs, results):
+            if not group.runs:
+                cells.append(f"{origin}{_command(experiment, group.profile, source)}")
+                continue
+            summary = summarise(group.runs)
+            told = f"{origin}{_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "
+            told += f"{summary.seconds:,.0f} s each"
+            cells.append(told + (", stale" if group.stale else ""))
+        lines.append(
+            [
+                experiment.label,
+                f"`{experiment.name}`",
+                "yes" if experiment.core else "no",
+                changes or "nothing",
+                "; ".join(cells),
+            ]
+        )
+    columns = ["Experiment", "Name", "Core", f"Changed by {profile}", "Runs, or how to make them"]
+    return _table(columns, lines, f"Every experiment of the registry, with profile {profile}.")
+
+
+def profile_table() -> Table:
+    """The profiles: how much of everything."""
+    lines = [
+        [
+            profile.name,
+            *(f"{profile.train:,} / {profile.val:,} / {profile.test:,}",) * bool(profile.seeds),
+            *("none is trained",) * (not profile.seeds),
+            f"at most {profile.epochs}" if profile.epochs else "as published",
+            str(profile.seeds),
+            "core" if profile.core_only else "all" if profile.seeds else "none",
+            profile.purpose,
+        ]
+        for profile in PROFILES.values()
+    ]
+    columns = ["Profile", "Train / val / test videos", "Epochs", "Seeds", "Experiments", "For"]
+    return _table(columns, lines, "Profiles: how much is trained.")
+
+
+def coverage_table() -> Table:
+    """How many printed rows with scores the registry regenerates, by paper and table."""
+    scored = dict.fromkeys(
+        cell.place for cell in published_cells() if cell.key in METRICS and cell.unit == "F1 %"
+    )
+    printed = Counter((row.paper, row.table) for row in scored)
+    left = rows_without_experiment()
+    lines = []
+    for (paper, table), count in printed.items():
+        absent = [row for row in left if (row.paper, row.table) == (paper, table)]
+        names = "; ".join(
+            f"{row.row} ({row.setting})" if row.setting else row.row for row in absent
+        )
+        lines.append([PAPERS[paper], table, str(count), str(count - len(absent)), names or "none"])
+    columns = ["Paper", "Table", "Rows printed", "Regenerated", "Without an experiment"]
+    return _table(columns, lines, "Printed rows with F-scores, and those that have an experiment.")
