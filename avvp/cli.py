@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from avvp import __version__
-from avvp.commands import calibrate, data, reference_lines
+from avvp.commands import book, calibrate, data, reference_lines, reproduce, results
 from avvp.errors import AvvpError
 
 
@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="avvp", description=__doc__)
     top.add_argument("--version", action="version", version=f"avvp {__version__}")
     groups = top.add_subparsers(dest="group", required=True, metavar="COMMAND")
-    for module in (calibrate, data, reference_lines):
+    for module in (book, calibrate, data, reference_lines, reproduce, results):
         module.add_commands(groups)
     return top
 

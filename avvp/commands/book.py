@@ -1,13 +1,10 @@
-"""``avvp book``: execute the chapters and render the book."""
+"""``avvp book``: train what a profile asks for, execute the chapters, render the book."""
 
 import argparse
 import time
 from pathlib import Path
 
 from avvp.errors import AvvpError
-from avvp.results import HOME
-
-PROFILES = ("published", "smoke", "quick", "medium", "full")
 
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
@@ -15,10 +12,14 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     group = groups.add_parser("book", help=__doc__)
     actions = group.add_subparsers(required=True, metavar="ACTION")
 
-    build = actions.add_parser("build", help="execute what changed and render every page")
-    build.add_argument("--profile", default="published", help=", ".join(PROFILES))
+    build = actions.add_parser("build", help="train what is missing, execute what changed, render")
+    build.add_argument(
+        "--profile", default="published", help="published (default), smoke, quick, medium or full"
+    )
     build.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
-    build.add_argument("--seeds", type=int, default=1, help="runs of every experiment")
+    build.add_argument(
+        "--seeds", type=int, help="runs of every experiment (default: the profile's)"
+    )
     build.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     build.add_argument("--force", action="store_true", help="execute unchanged chapters too")
     build.add_argument("--jobs", type=int, default=2, help="chapters executed at a time")
@@ -50,37 +51,45 @@ def _bookmaking():
 
 
 def _build(options: argparse.Namespace) -> None:
-    if options.profile not in PROFILES:
-        raise AvvpError(
-            f"There is no profile {options.profile!r}; choose one of {', '.join(PROFILES)}."
-        )
-    if options.data != "sim" and not Path(options.data).is_file():
-        raise AvvpError(
-            f"There is no file {options.data}; --data is 'sim' or an .h5 file that "
-            "'avvp data import' or 'avvp data simulate' wrote."
-        )
+    # These take seconds to import: only who makes a book waits for them.
+    from avvp.experiments import get_profile, open_source
+    from avvp.fan_out import reproduce
+    from avvp.results import HOME
+    from avvp.training import choose_device
+
+    profile = get_profile(options.profile)
     for name in ("seeds", "jobs"):
-        if getattr(options, name) < 1:
-            raise AvvpError(f"--{name} is {getattr(options, name)}; it must be at least 1.")
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise AvvpError(f"--{name} is {value}; it must be at least 1.")
+    choose_device(options.device)
+    open_source(options.data, profile)
     bookmaking = _bookmaking()
     parameters = {
-        "profile": options.profile,
+        "profile": profile.name,
         # A chapter's working folder is the repository, not where this command was given.
         "data": "sim" if options.data == "sim" else str(Path(options.data).resolve()),
-        "seeds": options.seeds,
+        "seeds": options.seeds or max(profile.seeds, 1),
         "device": options.device,
     }
     started = time.monotonic()
+    if profile.seeds:
+        made = reproduce(**parameters)
+        if made.failed:
+            reasons = "; ".join(f"{job}: {reason}" for job, reason in made.failed.items())
+            raise AvvpError(f"Some experiments failed, so the book was not made: {reasons}")
+        print(f"{time.monotonic() - started:7.1f} s  {len(made.made)} runs, {made.present} kept")
     executed = bookmaking.execute_chapters(HOME, parameters, force=options.force, jobs=options.jobs)
-    known = {record.chapter: record.seconds for record in bookmaking.read_records(HOME)}
-    for chapter, seconds in known.items():
-        note = "" if chapter in executed else " (unchanged: kept)"
-        print(f"{seconds:7.1f} s  {chapter}{note}")
+    for record in bookmaking.read_records(HOME):
+        note = "" if record.chapter in executed else " (unchanged: kept)"
+        print(f"{record.seconds:7.1f} s  {record.chapter}{note}")
     front = bookmaking.render(HOME)
     print(f"{time.monotonic() - started:7.1f} s  in all. Open {front}")
 
 
 def _execute(options: argparse.Namespace) -> None:
+    from avvp.results import HOME
+
     bookmaking = _bookmaking()
     sources = {source.stem: source for source in bookmaking.chapters(HOME)}
     if options.chapter not in sources:
