@@ -207,7 +207,7 @@ def event_matching(
 def score_lines(
     printed: Mapping[str, Sequence[float]], lines: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """Scores by metric: every printed result as a dot, and reference lines as larger markers.
+    """Scores by metric: every printed result as a dash, and reference lines as markers.
 
     Args:
         printed: key of a metric -> the results that papers print, per cent.
@@ -220,11 +220,12 @@ def score_lines(
         "type_av": "Type@AV",
         "event_av": "Event@AV",
     }
+    dash = {"color": TRUTH_COLOUR, "markersize": 13, "markeredgewidth": 1.2, "alpha": 0.7}
     figure, axes = plt.subplots(1, 2, figsize=(7, 3.6 + 0.2 * len(lines)), sharey=True)
     for ax, level in zip(axes, LEVELS, strict=True):
         for y, kind in enumerate(kinds):
             values = printed[f"{level}/{kind}"]
-            ax.plot(values, [y] * len(values), "o", color=TRUTH_COLOUR, alpha=0.35, markersize=4)
+            ax.plot(values, [y] * len(values), "|", **dash, zorder=3)
         colours = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
         for (name, ten), marker, colour in zip(lines.items(), "DsvP^X", colours, strict=False):
             ax.plot(
@@ -232,7 +233,7 @@ def score_lines(
                 range(len(kinds)),
                 marker,
                 color=colour,
-                markersize=8,
+                markersize=9,
                 markeredgecolor="white",
                 label=name,
                 clip_on=False,
@@ -241,9 +242,9 @@ def score_lines(
         ax.set_title(f"{level} level")
         ax.set_yticks(range(len(kinds)), kinds.values())
         ax.grid(axis="x")
-    dots = Line2D([], [], marker="o", linestyle="", color=TRUTH_COLOUR, alpha=0.5, markersize=4)
+    dashes = Line2D([], [], marker="|", linestyle="", **dash)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(
-        [dots, *handles], ["results printed in the papers", *names], loc="outside lower left"
+        [dashes, *handles], ["results printed in the papers", *names], loc="outside lower left"
     )
     return figure

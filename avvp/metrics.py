@@ -93,9 +93,9 @@ def evaluate_videos(
 
 def f_score(counts: Tensor) -> Tensor:
     """``2 TP / (2 TP + FP + FN)`` of (..., 3) counts, float64 in [0, 1]; 1 where all are 0."""
-    hits, false_positives, false_negatives = counts.double().unbind(dim=-1)
+    hits, false_positives, false_negatives = counts.unbind(dim=-1)
     units = 2 * hits + false_positives + false_negatives
-    return torch.where(units > 0, 2 * hits / units.clamp(min=1), 1.0)
+    return torch.where(units > 0, 2 * hits.double() / units, 1.0)
 
 
 def count(
@@ -160,7 +160,8 @@ def _checked(*masks: Mask) -> list[Tensor]:
 
 def _count_segments(predicted: Tensor, true: Tensor) -> Tensor:
     """TP, FP and FN over the seconds of (..., T) masks: (..., 3) int64."""
-    return torch.stack((predicted & true, predicted & ~true, true & ~predicted), dim=-1).sum(dim=-2)
+    hits = (predicted & true).sum(dim=-1)
+    return torch.stack((hits, predicted.sum(dim=-1) - hits, true.sum(dim=-1) - hits), dim=-1)
 
 
 def _count_events(predicted: Tensor, true: Tensor, event_iou: float) -> Tensor:
