@@ -30,7 +30,8 @@ import torch
 import avvp
 from avvp.curves import overlap_curve, reliability, telling_videos, threshold_curve
 from avvp.data import load
-from avvp.data.simulate import SPLITS, SimulatorConfig, oracle
+from avvp.data.oracle import oracle
+from avvp.data.simulate import PROFILE_SIZES, SPLITS, SimulatorConfig
 from avvp.data.store import describe
 from avvp.data.videos import Videos
 from avvp.errors import AvvpError
@@ -73,19 +74,21 @@ class Profile:
     train: int
     val: int
     test: int
-    epochs: int | None
-    seeds: int
+    epochs: int | None = None
+    seeds: int = 1
     core_only: bool = False
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("published", "read the committed results", 10_000, 649, 1_200, None, 0),
-        Profile("smoke", "check that everything executes", 64, 32, 32, 1, 1),
-        Profile("quick", "try the code on a laptop", 1_000, 200, 400, 8, 1, core_only=True),
-        Profile("medium", "a processor over lunch", 2_500, 649, 1_200, 12, 3),
-        Profile("full", "as published, on a GPU", 10_000, 649, 1_200, None, 5),
+        Profile("published", "read the committed results", seeds=0, **PROFILE_SIZES["full"]),
+        Profile("smoke", "check that everything executes", epochs=1, **PROFILE_SIZES["smoke"]),
+        Profile(
+            "quick", "try the code on a laptop", epochs=8, core_only=True, **PROFILE_SIZES["quick"]
+        ),
+        Profile("medium", "a processor over lunch", epochs=12, seeds=3, **PROFILE_SIZES["medium"]),
+        Profile("full", "as published, on a GPU", seeds=5, **PROFILE_SIZES["full"]),
     )
 }
 
@@ -280,7 +283,7 @@ def open_source(data: str, profile: Profile) -> Source:
 @lru_cache(maxsize=len(SPLITS))
 def _split(source: Source, split: str, profile: Profile, device: torch.device) -> Videos:
     """A split, kept for the next run: seeds and experiments share their data."""
-    return load(source.origin, split, device=device, profile=profile)
+    return load(source.origin, split, device=device, limit=getattr(profile, split))
 
 
 def is_current(run: Run) -> bool:

@@ -16,14 +16,15 @@ A video is drawn in this order:
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from avvp.data.annotations import AnnotatedSplit, read_annotations
+from avvp.data.annotations import AnnotatedSplit, read_annotations, take_first_by_hash
 from avvp.data.label_model import draw_seconds, draw_weak
 from avvp.data.videos import Videos
 from avvp.errors import AvvpError
@@ -33,6 +34,14 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VERSION = 1
 """Raised whenever the same configuration would give other numbers."""
+
+PROFILE_SIZES: dict[str, dict[str, int]] = {
+    "smoke": {"train": 64, "val": 32, "test": 32},
+    "quick": {"train": 1_000, "val": 200, "test": 400},
+    "medium": {"train": 2_500, "val": 649, "test": 1_200},
+    "full": {"train": 10_000, "val": 649, "test": 1_200},
+}
+"""Videos a split, by profile."""
 
 BLOCK = 500
 """Videos drawn from one generator: the first n videos do not depend on how many follow."""
@@ -135,9 +144,49 @@ class SimulatorConfig:
                 raise AvvpError(f"the simulator's {name} is {value}; it can't be negative.")
 
     def fingerprint(self, split: str) -> str:
-        """Hash of everything that determines a split."""
-        content = {**asdict(self), "split": split, "version": VERSION}
+        """Hash of everything that determines a split: not of the sizes of the other two."""
+        content = {name: value for name, value in asdict(self).items() if name not in SPLITS}
+        if self.labels != "sampled":
+            content["labels"] = read_annotations(self.labels).sha256
+        content |= {"split": split, "videos": getattr(self, split), "version": VERSION}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Block(NamedTuple):
+    """Up to ``BLOCK`` consecutive videos of a split, before their features are rendered."""
+
+    rows: slice  # of the split
+    weak: Tensor  # (n, C) bool
+    audio: Tensor  # (n, C, T) bool
+    visual: Tensor  # (n, C, T) bool
+    latents: dict[str, Tensor]  # stream -> (n, T, latent)
+
+
+def draw_blocks(config: SimulatorConfig, split: Split) -> Iterator[Block]:
+    """Draw a split block by block: labels and latent vectors."""
+    if split not in SPLITS:
+        raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
+    annotated = _annotated(config, split)
+    count = getattr(config, split) if annotated is None else len(annotated.ids)
+    for start in range(0, count, BLOCK):
+        rows = slice(start, min(start + BLOCK, count))
+        # Every block has a generator of its own, and a sampled block is drawn whole even where
+        # fewer videos are kept: the first n videos are the same whatever the size of the split.
+        generator = _generator("videos", config.seed, split, start // BLOCK)
+        weak = annotated.weak[rows] if annotated else draw_weak(BLOCK, split, generator)
+        if annotated and annotated.audio is not None:
+            audio, visual = annotated.audio[rows], annotated.visual[rows]
+        else:
+            audio, visual = draw_seconds(weak, generator, one_modality=config.one_modality)
+        latents = _latents(config, (audio, visual), generator)
+        size = rows.stop - rows.start
+        yield Block(
+            rows,
+            weak[:size],
+            audio[:size],
+            visual[:size],
+            {name: latent[:size] for name, latent in latents.items()},
+        )
 
 
 def simulate(config: SimulatorConfig, split: Split) -> Videos:
@@ -148,40 +197,26 @@ def simulate(config: SimulatorConfig, split: Split) -> Videos:
         split: ``"train"``, ``"val"`` or ``"test"``. All three carry the truth per second: training
             has no use for that of ``"train"``, but the refinement of labels is judged by it.
     """
-    if split not in SPLITS:
-        raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
-    annotated = None if config.labels == "sampled" else _annotated(config, split)
+    annotated = _annotated(config, split)
     count = getattr(config, split) if annotated is None else len(annotated.ids)
-    world = _world(config)
+    world = world_of(config)
     features = {s.name: torch.empty(count, SEGMENTS, s.width) for s in STREAMS}
     weak = torch.empty(count, CLASSES, dtype=torch.bool)
-    truth = [torch.empty(count, CLASSES, SEGMENTS, dtype=torch.bool) for _ in MODALITIES]
-    for start in range(0, count, BLOCK):
-        rows = slice(start, min(start + BLOCK, count))
-        # Every block has a generator of its own, and a sampled block is drawn whole even where
-        # fewer videos are kept: the first n videos are the same whatever the size of the split.
-        generator = _generator("videos", config.seed, split, start // BLOCK)
-        labels = annotated.weak[rows] if annotated else draw_weak(BLOCK, split, generator)
-        if not annotated or annotated.audio is None:
-            seconds = draw_seconds(labels, generator, one_modality=config.one_modality)
-        else:
-            seconds = annotated.audio[rows], annotated.visual[rows]
-        drawn = _features(config, world, seconds, generator)
-        size = rows.stop - rows.start
-        weak[rows] = labels[:size]
-        for target, source in zip(truth, seconds, strict=True):
-            target[rows] = source[:size]
-        for name, values in drawn.items():
-            features[name][rows] = values[:size]
-    ids = (
-        annotated.ids if annotated else [f"sim{config.seed}-{split}-{i:05d}" for i in range(count)]
-    )
+    audio = torch.empty(count, CLASSES, SEGMENTS, dtype=torch.bool)
+    visual = torch.empty_like(audio)
+    for block in draw_blocks(config, split):
+        weak[block.rows], audio[block.rows], visual[block.rows] = block[1:4]
+        for name, latent in block.latents.items():
+            projected = latent @ world.projections[name] + world.offsets[name]
+            features[name][block.rows] = projected.relu_()
     return Videos(
-        tuple(ids),
+        annotated.ids
+        if annotated
+        else tuple(f"sim{config.seed}-{split}-{i:05d}" for i in range(count)),
         **features,
         weak=weak,
-        true_audio=truth[0],
-        true_visual=truth[1],
+        true_audio=audio,
+        true_visual=visual,
         fingerprint=config.fingerprint(split),
     )
 
@@ -189,9 +224,12 @@ def simulate(config: SimulatorConfig, split: Split) -> Videos:
 MODALITIES = ("audio", "visual")
 
 
-def _annotated(config: SimulatorConfig, split: Split) -> AnnotatedSplit:
-    """The first n videos, by hash, of a real split."""
-    return read_annotations(config.labels)[split].first(getattr(config, split))
+def _annotated(config: SimulatorConfig, split: Split) -> AnnotatedSplit | None:
+    """The first n videos, by hash, of a real split; None where labels are sampled."""
+    if config.labels == "sampled":
+        return None
+    real = read_annotations(config.labels)[split]
+    return real.rows(take_first_by_hash(real.ids, getattr(config, split)))
 
 
 def _generator(purpose: str, seed: int, *place: object) -> torch.Generator:
@@ -222,7 +260,8 @@ STYLE = 8
 
 
 @lru_cache(maxsize=4)
-def _world(config: SimulatorConfig) -> World:
+def world_of(config: SimulatorConfig) -> World:
+    """The directions and projections of a data set."""
     generator = _generator("world", config.world)
 
     def normal(*shape: int) -> Tensor:
@@ -250,14 +289,11 @@ def _world(config: SimulatorConfig) -> World:
     return World(**tables)
 
 
-def _features(
-    config: SimulatorConfig,
-    world: World,
-    seconds: tuple[Tensor, Tensor],
-    generator: torch.Generator,
+def _latents(
+    config: SimulatorConfig, seconds: tuple[Tensor, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Features of N videos whose events are ``seconds``: audio and visual, each (N, C, T) bool."""
-    count = len(seconds[0])
+    """Latent vectors of N videos whose events are ``seconds``: audio and visual, (N, C, T) bool."""
+    count, world = len(seconds[0]), world_of(config)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
@@ -271,8 +307,9 @@ def _features(
     present = seconds[0].any(2) | seconds[1].any(2)  # (N, C)
     amplitudes: dict[str, Tensor] = {}
     for modality, mask in zip(MODALITIES, seconds, strict=True):
-        if modality == "visual" and config.asynchrony > 0:
-            mask = _shift(mask, (config.asynchrony * normal(count, CLASSES)).round().long())
+        # Drawn even where nothing moves, so that a sweep changes one thing alone.
+        late = (config.asynchrony * normal(count, CLASSES)).round().long()
+        mask = _shift(mask, late) if modality == "visual" else mask
         gain = (config.gain_spread * normal(count, CLASSES)).exp()
         gain *= ~chance(getattr(config, f"missing_{modality}"), count, CLASSES)
         # An absent class leaves evidence in a run of random place, where it is not on anyway.
@@ -284,9 +321,9 @@ def _features(
         run = (clock >= ends[..., :1]) & (clock <= ends[..., 1:])  # (N, C, T)
         level = mask * gain[..., None]
         level = level + config.distractor_strength * (run & stray[..., None]) * gain[..., None]
-        amplitudes[modality] = getattr(config, f"strength_{modality}") * _smear(level, config.smear)
+        amplitudes[modality] = getattr(config, f"strength_{modality}") * smear(level, config.smear)
 
-    features = {}
+    latents = {}
     for stream in STREAMS:
         amount = amplitudes[stream.modality].transpose(1, 2)  # (N, T, C)
         weights = amount[..., None] * of_kind[:, None]  # (N, T, C, K)
@@ -294,9 +331,8 @@ def _features(
         latent += config.background * normal(count, 1, stream.latent)
         latent += config.shared_dynamics * style @ world.style[stream.name]
         latent += normal(count, SEGMENTS, stream.latent)
-        projected = latent @ world.projections[stream.name] + world.offsets[stream.name]
-        features[stream.name] = projected.relu_()
-    return features
+        latents[stream.name] = latent
+    return latents
 
 
 def _shift(mask: Tensor, seconds: Tensor) -> Tensor:
@@ -306,7 +342,7 @@ def _shift(mask: Tensor, seconds: Tensor) -> Tensor:
     return mask.gather(2, source.clamp(0, SEGMENTS - 1)) & inside
 
 
-def _smear(level: Tensor, share: float) -> Tensor:
-    """Leak a share of each second into its two neighbours, half each way; (N, C, T)."""
+def smear(level: Tensor, share: float) -> Tensor:
+    """Leak a share of each second into its two neighbours, half each way; (..., T)."""
     leaked = torch.nn.functional.pad(level, (1, 1))
     return (1 - share) * level + share / 2 * (leaked[..., :-2] + leaked[..., 2:])
