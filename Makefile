@@ -1,0 +1,50 @@
+# make book [PROFILE=quick|published|smoke|medium|full] [DATA=sim|path.h5]   make test   make lab   make lint
+# Each sets up a virtual environment in .venv when there is none or the locked packages changed.
+
+PROFILE ?= quick
+DATA ?= sim
+PYTHON ?= python3
+VENV ?= .venv
+# Options of pip for PyTorch alone, such as: make book TORCH="--index-url URL-OF-CPU-BUILDS"
+TORCH ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: book test lab lint venv lock
+.DEFAULT_GOAL := book
+
+book: $(READY)
+	$(BIN)/avvp book build --profile $(PROFILE) --data $(DATA) $(OPTIONS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir=.
+
+venv: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@echo "Setting up $(VENV): some minutes, once"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install $(TORCH) --constraint requirements.lock torch
+	$(PIP) install --no-deps --requirement requirements.lock
+	$(PIP) install --no-deps --editable .
+	@# A Python file of notebooks/ opens as what it is.
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' > $(VENV)/share/jupyter/lab/settings/overrides.json
+	@touch $@
+
+# Pins what is installed now; CONTRIBUTING.md says when. CUDA packages come with PyTorch where it
+# wants them, so the same file serves machines with and without a GPU.
+lock:
+	$(BIN)/python -m pip freeze --exclude-editable \
+	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton)/d' > requirements.lock.part
+	mv requirements.lock.part requirements.lock
