@@ -195,6 +195,7 @@ class StoreWriter:
         fingerprint = fingerprint_of(self._provenance, self.digests)
         self._file.seek(self._fingerprint_place)
         self._file.write(fingerprint.encode())
+        os.fsync(self._file.fileno())
         return fingerprint
 
     def copy_written(
