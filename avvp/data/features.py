@@ -9,6 +9,7 @@ that an import that was killed goes on where it stood and ends with the same byt
 import glob
 import hashlib
 import os
+import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from avvp.atomic import atomic_path
 from avvp.data.annotations import AnnotatedSplit, Annotations, Split, read_annotations
@@ -112,7 +113,7 @@ def _check_header(file: BinaryIO, shape: tuple[int, int]) -> str:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         found, fortran, dtype = read(file)
-    except (ValueError, KeyError, EOFError, SyntaxError) as error:
+    except (ValueError, KeyError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise ValueError("is no .npy file, or its header is damaged") from error
     if dtype.hasobject:
         raise ValueError("holds pickled Python objects, which are never loaded")
