@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import joblib
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from avvp.errors import AvvpError
 from avvp.experiments import (

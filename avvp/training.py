@@ -19,7 +19,7 @@ from typing import Literal
 import psutil
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from avvp.atomic import atomic_path
 from avvp.data.videos import Batch, Videos

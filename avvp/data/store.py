@@ -35,7 +35,7 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from avvp.data.annotations import AnnotatedSplit, Split, take_first_by_hash
 from avvp.data.videos import Batch, Videos, shuffled
