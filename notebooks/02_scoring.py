@@ -48,8 +48,35 @@ from avvp.reference_lines import LINES, printed_results, read_lines, standing
 use_style()
 
 
+HEADINGS = {
+    "audio": "audio",
+    "visual": "visual",
+    "audio_visual": "audio-visual",
+    "type_av": "Type@AV",
+    "event_av": "Event@AV",
+}
+
+
 def show(table: pd.DataFrame, digits: int = 1) -> Markdown:
     return Markdown(table.to_markdown(index=False, floatfmt=f".{digits}f"))
+
+
+def by_level(rows: dict[str, dict[str, str]], note: str) -> Markdown:
+    """Two tables, one a level, of texts by the keys of METRICS; the note stands below."""
+    tables = []
+    for level in LEVELS:
+        table = pd.DataFrame(
+            [
+                {
+                    f"{level} level": name,
+                    **{heading: row[f"{level}/{kind}"] for kind, heading in HEADINGS.items()},
+                }
+                for name, row in rows.items()
+            ]
+        )
+        align = ("left", *["right"] * len(HEADINGS))
+        tables.append(table.to_markdown(index=False, colalign=align, disable_numparse=True))
+    return Markdown("\n\n".join([*tables, note]))
 
 
 # %% [markdown]
@@ -68,16 +95,20 @@ def show(table: pd.DataFrame, digits: int = 1) -> Markdown:
 # and Clapping has a joint probability a little below one half.
 
 # %%
-speech, clapping = LABELS.index("Speech"), LABELS.index("Clapping")
-low = torch.full((1, 25), 0.05)
-video, audio, visual = low.clone(), low.clone(), low.clone()
-video[0, speech], audio[0, speech], visual[0, speech] = 0.80, 0.90, 0.30
-video[0, clapping], audio[0, clapping], visual[0, clapping] = 0.45, 0.55, 0.20
-heard, seen = torch.full((1, 10, 25), 0.05), torch.full((1, 10, 25), 0.05)
+speech = LABELS.index("Speech")
+clapping = LABELS.index("Clapping")
+unlikely = torch.full((1, 25), 0.05)
+video, audio, visual = (unlikely.clone() for _ in range(3))
+video[0, [speech, clapping]] = torch.tensor([0.80, 0.45])
+audio[0, [speech, clapping]] = torch.tensor([0.90, 0.55])
+visual[0, [speech, clapping]] = torch.tensor([0.30, 0.20])
+heard, seen = torch.full((2, 1, 10, 25), 0.05)
 heard[0, 0:5, speech] = 0.9
 seen[0, 2:6, speech] = 0.6
 heard[0, 7:9, clapping] = 0.7
 parsing = Parsing(video, audio, visual, heard, seen, extras={})
+
+# %% tags=["hide-input"]
 
 
 def spoken(mask: torch.Tensor) -> str:
@@ -88,8 +119,8 @@ def spoken(mask: torch.Tensor) -> str:
 show(
     pd.DataFrame(
         [
-            {"gate": str(gate), "heard": spoken(decided[0]), "seen": spoken(decided[1])}
-            for gate in ("video", "modality", None)
+            {"gate": name, "heard": spoken(decided[0]), "seen": spoken(decided[1])}
+            for name, gate in (("joint", "video"), ("by modality", "modality"), ("none", None))
             for decided in [decode(parsing, gate=gate)]
         ]
     )
@@ -98,7 +129,7 @@ show(
 # %% [markdown]
 # The joint gate lets a class pass in the image because it is heard, and drops a class that only one
 # modality believes in. Neither rule is better by design: the first trusts that modalities agree,
-# the second that they may not. {func}`avvp.decode` has both, and every result table of this book
+# the second that they may not. `avvp.decode` has both, and every result table of this book
 # states the gate of each row.
 #
 # ## Seconds and events
@@ -110,10 +141,17 @@ show(
 
 # %%
 dog = LABELS.index("Dog")
-true_audio = runs_to_segments([Run(0, speech, 0, 6), Run(0, dog, 7, 10)], videos=1)
-true_visual = runs_to_segments([Run(0, speech, 2, 5)], videos=1)
-pred_audio = runs_to_segments([Run(0, speech, 0, 4), Run(0, clapping, 8, 10)], videos=1)
-pred_visual = runs_to_segments([Run(0, speech, 2, 9)], videos=1)
+
+
+def events(*runs: tuple[int, int, int]) -> torch.Tensor:
+    """One video with events (class, onset, offset)."""
+    return runs_to_segments([Run(0, *run) for run in runs], videos=1)
+
+
+true_audio = events((speech, 0, 6), (dog, 7, 10))
+true_visual = events((speech, 2, 5))
+pred_audio = events((speech, 0, 4), (clapping, 8, 10))
+pred_visual = events((speech, 2, 9))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-scoring-example", "caption": "One hand-made video: what is heard, what is seen and what is both, annotated and predicted. Filled seconds agree with the annotation, hatched ones are not in it."}, "image": {"alt": "Timeline of ten seconds with five lanes. Speech is annotated as heard from 0 to 6 s and predicted from 0 to 4 s. A dog heard from 7 to 10 s is missed, and clapping is wrongly predicted from 8 to 10 s. Speech is seen from 2 to 5 s and predicted from 2 to 9 s, so that speech heard and seen is annotated from 2 to 5 s and predicted from 2 to 4 s."}}
 _ = timeline(
@@ -133,7 +171,7 @@ _ = timeline(
 #
 # At *event* level the unit is a run of consecutive seconds: the longest possible stretch over which
 # a class stays on. A predicted run and an annotated run match when the intersection of the two
-# covers at least half of their union. {func}`avvp.metrics.count` returns both counts for every
+# covers at least half of their union. `avvp.metrics.count` returns both counts for every
 # video, class and modality; below are those of the example. The pooled rows add the counts of sound
 # and image, and we come back to them.
 
@@ -185,9 +223,9 @@ _ = event_matching(
 # Here are the middle two cases of the figure again, at several thresholds.
 
 # %% tags=["hide-input"]
-whole = runs_to_segments([Run(0, speech, 0, 10)], videos=1)
-halves = runs_to_segments([Run(0, speech, 0, 5), Run(0, speech, 6, 10)], videos=1)
-nothing = torch.zeros_like(whole)
+whole = events((speech, 0, 10))
+halves = events((speech, 0, 5), (speech, 6, 10))
+nothing = events()
 
 
 def event_counts(predicted: torch.Tensor, true: torch.Tensor, event_iou: float) -> str:
@@ -223,8 +261,8 @@ show(
 #   perfect and has a single class.
 
 # %% tags=["hide-input"]
-one = runs_to_segments([Run(0, speech, 0, 10)], videos=1)
-blip = runs_to_segments([Run(0, clapping, 4, 5)], videos=1)
+one = events((speech, 0, 10))
+blip = events((clapping, 4, 5))
 cases = {
     "nothing annotated, nothing predicted": (nothing, nothing),
     "nothing annotated, one second of Clapping predicted": (blip, nothing),
@@ -262,20 +300,14 @@ show(
 # confusion of classes.
 
 # %% tags=["hide-input"]
-
-
-def once(onset: int, offset: int) -> torch.Tensor:
-    return runs_to_segments([Run(0, speech, onset, offset)], videos=1)
-
-
 pairs = {
     "heard 0 to 10 s and seen 0 to 2 s; only the sound is found": (
-        *(once(0, 10), nothing),
-        *(once(0, 10), once(0, 2)),
+        *(events((speech, 0, 10)), nothing),
+        *(events((speech, 0, 10)), events((speech, 0, 2))),
     ),
     "heard and seen 0 to 10 s; found in the sound until 5 s, in the image from 5 s": (
-        *(once(0, 5), once(5, 10)),
-        *(once(0, 10), once(0, 10)),
+        *(events((speech, 0, 5)), events((speech, 5, 10))),
+        *(events((speech, 0, 10)), events((speech, 0, 10))),
     ),
 }
 summaries = {name: evaluate(*masks) for name, masks in pairs.items()}
@@ -284,16 +316,7 @@ show(
         [
             {
                 "one video": name,
-                **{
-                    heading: ten[f"segment/{kind}"]
-                    for heading, kind in (
-                        ("audio", "audio"),
-                        ("visual", "visual"),
-                        ("audio-visual", "audio_visual"),
-                        ("Type@AV", "type_av"),
-                        ("Event@AV", "event_av"),
-                    )
-                },
+                **{heading: ten[f"segment/{kind}"] for kind, heading in HEADINGS.items()},
             }
             for name, ten in summaries.items()
         ]
@@ -327,33 +350,15 @@ measured = read_lines()
 test = measured["splits"]["test"]
 lines = test["lines"]
 results = printed_results()
-headings = {
-    f"{level}/{kind}": f"{level[0]} {name}"
-    for level in LEVELS
-    for kind, name in (
-        ("audio", "A"),
-        ("visual", "V"),
-        ("audio_visual", "AV"),
-        ("type_av", "Type"),
-        ("event_av", "Event"),
-    )
-}
 rows = {f"*{what}*": lines[line] for line, what in LINES.items()}
 rows["HAN, as printed"] = published("mgn", "Table 1", "HAN")
 rows["MA (C+R), as printed"] = published("mgn", "Table 1", "MA", "C+R")
 rows["MGN (C+R), as printed"] = published("mgn", "Table 1", "MGN", "C+R")
 rows["highest printed value"] = {key: values[-1] for key, values in results.items()}
-table = pd.DataFrame(
-    [
-        {"prediction": name, **{headings[key]: ten[key] for key in METRICS}}
-        for name, ten in rows.items()
-    ]
-)
-Markdown(
-    table.to_markdown(index=False, floatfmt=".1f")
-    + f"\n\nReal annotations of {test['videos']:,} test videos of LLP; scores in per cent, "
-    + "s: segment level, e: event level; A: audio, V: visual, AV: audio-visual, "
-    + f"Type: Type@AV, Event: Event@AV. Made by `{measured['command']}`."
+by_level(
+    {name: {key: f"{ten[key]:.1f}" for key in METRICS} for name, ten in rows.items()},
+    f"Real annotations of {test['videos']:,} test videos of LLP; scores in per cent. "
+    f"Made by `{measured['command']}`.",
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reference-lines", "caption": "All results that the tables of MA, Cross-Modal learning and MGN (with its abstract and supplement) print (dashes; each result once, however often it is quoted) and four predictions that are made from labels alone, scored on the real test annotations of LLP."}, "image": {"alt": "Two panels, segment level and event level, with the five scores on the vertical axis and per cent on the horizontal one. In both, the weak label everywhere lies to the right of all printed results for audio, Type@AV and Event@AV and among the best of them for visual and audio-visual; the true label of each modality everywhere lies far to the right of all. Every class everywhere scores about 5 per cent. Flipped ground truth scores 10 to 16 per cent except for audio-visual, where it exceeds all printed results."}}
@@ -406,19 +411,14 @@ show(
 # many printed results each line exceeds.
 
 # %% tags=["hide-input"]
-show(
-    pd.DataFrame(
-        [
-            {
-                "line": LINES[line],
-                **{
-                    headings[key]: f"{place.below} of {place.printed}"
-                    for key, place in standing(lines[line]).items()
-                },
-            }
-            for line in ("modality", "weak", "flips", "ones")
-        ]
-    )
+by_level(
+    {
+        LINES[line]: {
+            key: f"{place.below} of {place.printed}" for key, place in standing(lines[line]).items()
+        }
+        for line in ("modality", "weak", "flips", "ones")
+    },
+    "Printed results that lie below each line, of those that print the score.",
 )
 
 # %% [markdown]
@@ -436,7 +436,7 @@ show(
 # | runs that match more than one run | allowed |
 # | what Event@AV pools | sound and image, by class; not the audio-visual masks |
 #
-# {func}`avvp.metrics.evaluate` reproduces the released code to nine decimals on 400 random videos
+# `avvp.metrics.evaluate` reproduces the released code to nine decimals on 400 random videos
 # and on five predictions for the real annotations, edge cases included; the tests of this
 # repository hold it to that.
 #
