@@ -361,8 +361,16 @@ by_level(
     f"Made by `{measured['command']}`.",
 )
 
+# %% [markdown]
+# {numref}`fig-reference-lines` sets the same lines against every result that the papers' tables
+# print, not only the three rows above.
+
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reference-lines", "caption": "All results that the tables of MA, Cross-Modal learning and MGN (with its abstract and supplement) print (dashes; each result once, however often it is quoted) and four predictions that are made from labels alone, scored on the real test annotations of LLP."}, "image": {"alt": "Two panels, segment level and event level, with the five scores on the vertical axis and per cent on the horizontal one. In both, the weak label everywhere lies to the right of all printed results for audio, Type@AV and Event@AV and among the best of them for visual and audio-visual; the true label of each modality everywhere lies far to the right of all. Every class everywhere scores about 5 per cent. Flipped ground truth scores 10 to 16 per cent except for audio-visual, where it exceeds all printed results."}}
 _ = score_lines(results, {LINES[line]: lines[line] for line in LINES if line != "truth"})
+
+
+# %% [markdown]
+# The blue squares are the ones to look at: they know nothing about time and nothing about modality.
 
 
 # %% tags=["hide-input"]
