@@ -45,6 +45,6 @@ $(READY): requirements.lock pyproject.toml
 # Pins what is installed now; CONTRIBUTING.md says when. CUDA packages come with PyTorch where it
 # wants them, so the same file serves machines with and without a GPU.
 lock:
-	$(BIN)/python -m pip freeze --exclude-editable \
-	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton)/d' > requirements.lock.part
+	$(BIN)/python -m pip freeze --all --exclude-editable \
+	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton|pip==)/d' > requirements.lock.part
 	mv requirements.lock.part requirements.lock
