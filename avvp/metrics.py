@@ -172,22 +172,20 @@ def _count_events(predicted: Tensor, true: Tensor, event_iou: float) -> Tensor:
     """
     least = Fraction(event_iou).limit_denominator(10_000)
     rows = (predicted & true).any(dim=-1)
-    near, far = predicted[rows], true[rows]  # (rows, T)
-    near_onset, near_offset = _run_bounds(near)
-    far_onset, far_offset = _run_bounds(far)
-    intersection = torch.minimum(near_offset, far_offset) - torch.maximum(near_onset, far_onset)
-    union = torch.maximum(near_offset, far_offset) - torch.minimum(near_onset, far_onset)
-    match = near & far & (intersection * least.denominator >= union * least.numerator)
+    overlap = (predicted & true)[rows]  # (rows, T)
+    onset, offset = _run_bounds(predicted[rows])
+    true_onset, true_offset = _run_bounds(true[rows])
+    intersection = torch.minimum(offset, true_offset) - torch.maximum(onset, true_onset)
+    union = torch.maximum(offset, true_offset) - torch.minimum(onset, true_onset)
+    match = overlap & (intersection * least.denominator >= union * least.numerator)
     row, second = match.nonzero(as_tuple=True)
 
-    matched = []
-    for onset in (near_onset, far_onset):
+    matched = torch.zeros(2, *rows.shape, dtype=torch.int64, device=rows.device)
+    for runs, first in zip(matched, (onset, true_onset), strict=True):
         # A run may match at several seconds: mark it once, at its onset.
         marks = torch.zeros_like(match)
-        marks[row, onset[row, second]] = True
-        counted = torch.zeros(rows.shape, dtype=torch.int64, device=rows.device)
-        counted[rows] = marks.sum(dim=-1)
-        matched.append(counted)
+        marks[row, first[row, second]] = True
+        runs[rows] = marks.sum(dim=-1)
     hits, found = matched
     return torch.stack((hits, _count_runs(predicted) - hits, _count_runs(true) - found), dim=-1)
 
