@@ -1,0 +1,65 @@
+"""What the README promises: its example runs, its links lead somewhere, its profiles exist."""
+
+import os
+import re
+import subprocess
+import sys
+
+from avvp.experiments import PROFILES
+from tests.book.conftest import ROOT, copy_tree
+
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLE = ROOT / "examples" / "add_a_method.py"
+
+
+def test_the_example_is_the_file_and_short():
+    (shown,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert shown == EXAMPLE.read_text("utf-8")
+    assert len(shown.splitlines()) <= 40
+
+
+def test_the_example_runs(tmp_path):
+    tree = copy_tree(tmp_path)
+    finished = subprocess.run(
+        [sys.executable, "examples/add_a_method.py", "smoke"],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    scores = dict(line.split() for line in finished.stdout.splitlines())
+    assert len(scores) == 10
+    assert all(0 <= float(score) <= 100 for score in scores.values())
+    assert (tree / "runs" / "sim" / "smoke" / "mine" / "max" / "seed-1.json").is_file()
+
+
+def test_links_lead_to_files():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    assert not [link for link in links if not (ROOT / link).is_file()]
+
+
+def test_the_profiles_are_those_of_the_code():
+    table = {
+        name: sizes for name, sizes in re.findall(r"^\| `(\w+)`[^|]*\| ([^|]+?) \|", README, re.M)
+    }
+    assert list(table) == list(PROFILES)
+    for name, sizes in table.items():
+        profile = PROFILES[name]
+        if profile.seeds:
+            assert sizes.startswith(f"{profile.train:,} / {profile.val:,} / {profile.test:,}")
+
+
+def test_commands_name_options_that_exist():
+    """Every ``avvp GROUP ACTION`` of the README and of the pages is understood by the parser."""
+    from avvp.cli import parser
+
+    texts = [README, *(page.read_text("utf-8") for page in sorted(ROOT.glob("book/*.md")))]
+    commands = {
+        command for text in texts for command in re.findall(r"^\s*avvp ([^#\n]+)", text, flags=re.M)
+    }
+    assert len(commands) >= 4
+    for command in commands:
+        words = [word.strip("'") for word in command.split()]
+        parser().parse_args(words)
