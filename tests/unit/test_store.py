@@ -20,6 +20,9 @@ from avvp.data.store import (
 from avvp.data.store_writer import StoreWriter, write_videos
 from avvp.data.videos import Videos
 from avvp.errors import AvvpError
+from avvp.losses import Objective
+from avvp.models import build
+from avvp.training import TrainingConfig, fit, seeded
 from tests.made_up_videos import make_videos
 
 PROVENANCE = {"source": "made up"}
@@ -118,6 +121,33 @@ def test_streamed_batches_are_the_resident_ones(path, chunk, batch_size, skip):
             )
         assert len(passes[0]) == len(passes[1])
         assert all(equal(*batches) for batches in zip(*passes, strict=True))
+
+
+def test_the_same_network_learns_the_same_both_ways(tmp_path):
+    """Trained on a resident split and on a streamed one, weights and scores are equal."""
+    path = tmp_path / "made_up.h5"
+    splits = {"train": make_videos(40, seed=1), "val": make_videos(6, seed=2)}
+    write_videos(path, splits, PROVENANCE)
+    trained, histories = [], []
+    for resident in (True, False):
+        train, val = (read_split(path, s, resident=resident, chunk=16) for s in splits)
+        network = seeded(1, lambda: build("han")).to("cpu")
+        result = fit(
+            network,
+            train,
+            val,
+            objective=Objective(),
+            config=TrainingConfig(epochs=2, batch_size=6),
+            seed=1,
+            folder=tmp_path / f"resident-{resident}",
+            progress=False,
+        )
+        trained.append(network.state_dict())
+        histories.append(result.history)
+    assert histories[0] == histories[1] and len(histories[0]) == 2
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+    start = seeded(1, lambda: build("han")).state_dict()
+    assert not all(torch.equal(trained[0][name], start[name]) for name in start)
 
 
 def test_a_pass_that_is_left_early_leaves_nothing_behind(path):
