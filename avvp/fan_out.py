@@ -28,6 +28,7 @@ from avvp.experiments import (
     run,
 )
 from avvp.results import RESULTS, RUNS, read_run, run_hash, run_path
+from avvp.training import choose_device
 
 BACKENDS: dict[str, str | None] = {
     "sequential": None,
@@ -149,6 +150,7 @@ def reproduce(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
+    choose_device(device)
     source = open_source(data, size)
     left_out, wanted = {}, []
     for experiment in find_experiments(only or "*"):

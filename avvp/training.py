@@ -5,6 +5,7 @@ order of an epoch follows from (seed, epoch) alone, and the checkpoint keeps the
 dropout draws from.
 """
 
+import io
 import json
 import math
 import platform
@@ -312,8 +313,7 @@ def fit(
         better = scores["segment/type_av"] >= state["best_score"]
         if better or config.selection == "last":
             state["best_score"], state["best_epoch"] = scores["segment/type_av"], epoch
-            with atomic_path(folder / SELECTED) as path:
-                torch.save(network.state_dict(), path)
+            _write(network.state_dict(), folder / SELECTED)
         state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
         save()
     bar.close()
@@ -370,8 +370,16 @@ def _save(
         "random": _random_state(device),
         "state": state,
     }
-    with atomic_path(folder / CHECKPOINT) as path:
-        torch.save(content, path)
+    _write(content, folder / CHECKPOINT)
+
+
+def _write(content: dict, path: Path) -> None:
+    # Serialised in memory first: torch.save to a full disk speaks of positions in an archive, and
+    # the operating system of the disk.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _restore(

@@ -1,0 +1,175 @@
+"""``avvp reproduce``: what is missing, whatever happens in between."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from avvp.cli import main
+from avvp.experiments import PROFILES, REGISTRY, Experiment
+from avvp.fan_out import reproduce
+from avvp.results import find_runs, publish, read_run
+from avvp.training import TrainingConfig
+
+
+@pytest.fixture
+def roots(tmp_path) -> dict[str, Path]:
+    return {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+
+
+@pytest.fixture
+def reproduce_here(roots) -> Callable:
+    def smoke(**changes):
+        options = {"profile": "smoke", "device": "cpu", "progress": False, **roots}
+        return reproduce(**(options | {"only": "reference/*"} | changes))
+
+    return smoke
+
+
+def command(roots: dict[str, Path], *options: str) -> list[str]:
+    folders = ["--runs", str(roots["runs"]), "--results", str(roots["results"])]
+    start = [sys.executable, "-m", "avvp.cli", "reproduce", "--profile", "smoke"]
+    return [*start, "--device", "cpu", *folders, *options]
+
+
+def test_only_what_is_missing_is_run(reproduce_here, roots):
+    first = reproduce_here()
+    assert first.made == ["reference/linear seed 1", "reference/oracle seed 1"]
+    assert (first.present, first.failed, first.left_out) == (0, {}, {})
+    second = reproduce_here(seeds=2, only="reference/linear")
+    assert second.made == ["reference/linear seed 2"]
+    assert second.present == 1
+    assert reproduce_here().made == []
+    next(roots["runs"].rglob("seed-2.json")).unlink()
+    assert reproduce_here(seeds=2, only="reference/linear").made == ["reference/linear seed 2"]
+
+
+def test_what_is_committed_is_not_run_again(reproduce_here, roots):
+    reproduce_here()
+    assert len(publish("*", **roots, profiles=["smoke"])) == 2
+    for path in find_runs(roots["runs"]):
+        path.unlink()
+    assert reproduce_here().made == []
+
+
+def test_what_the_registry_has_outgrown_is_run_again(reproduce_here, monkeypatch, roots):
+    reproduce_here()
+    changed = replace(REGISTRY["reference/linear"], training=TrainingConfig(learning_rate=0.01))
+    monkeypatch.setitem(REGISTRY, "reference/linear", changed)
+    assert reproduce_here().made == ["reference/linear seed 1"]
+    (path,) = find_runs(roots["runs"], experiment="reference/linear")
+    assert read_run(path).configuration["training"]["learning_rate"] == 0.01
+
+
+def test_an_experiment_that_fails_does_not_stop_the_others(
+    monkeypatch, capsys, reproduce_here, roots
+):
+    option = Experiment("bad/option", "Bad", model="linear", options={"widht": 3})
+    width = Experiment("bad/width", "Bad", model="han", options={"width": -1})
+    entries = {e.name: e for e in (option, width, REGISTRY["reference/linear"])}
+    monkeypatch.setattr("avvp.experiments.REGISTRY", entries)
+    done = reproduce_here(only=None)
+    assert done.made == ["reference/linear seed 1"]
+    assert "'widht'" in done.failed["bad/option seed 1"]
+    assert done.failed["bad/width seed 1"].startswith("RuntimeError: ")
+    assert all("\n" not in reason for reason in done.failed.values())
+    folders = [f"--{name}={path}" for name, path in roots.items()]
+    assert main(["reproduce", "--profile=smoke", "--only=bad/*", "--device=cpu", *folders]) == 1
+    told = capsys.readouterr().out
+    assert "0 runs made, 0 were there, 2 failed." in told
+    assert "failed: bad/option seed 1:" in told
+
+
+def test_two_workers_make_the_same_runs_as_one_process(reproduce_here, tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    reproduce_here(backend="sequential", runs=alone)
+    done = reproduce_here(backend="loky", jobs=2, runs=together)
+    assert len(done.made) == 2
+    for one, other in zip(*(find_runs(root).values() for root in (alone, together)), strict=True):
+        assert one.metrics == other.metrics
+
+
+def test_kill_at_any_moment_and_the_numbers_stay_the_same(roots, tmp_path):
+    """Killed after the last checkpoint of seed 2, before its result, and again at once."""
+    options = ("--only", "reference/linear", "--seeds", "3")
+    killed = 0
+    for sign in ("seed-2/*/checkpoint.pt", "seed-3/*/checkpoint.pt"):
+        process = subprocess.Popen(
+            command(roots, *options), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        for _ in range(60_000):
+            if any(roots["runs"].rglob(sign)) or process.poll() is not None:
+                break
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        for path in roots["runs"].rglob("seed-*.json"):
+            read_run(path)
+    assert killed, "nothing was killed in time"
+    finished = subprocess.run(command(roots, *options), capture_output=True, text=True, check=True)
+    assert "0 failed" in finished.stdout
+    whole = {"runs": tmp_path / "whole", "results": roots["results"]}
+    subprocess.run(command(whole, *options), capture_output=True, check=True)
+    resumed, uninterrupted = (
+        {run.seed: (run.hash, run.metrics) for run in find_runs(root).values()}
+        for root in (roots["runs"], whole["runs"])
+    )
+    assert sorted(resumed) == [1, 2, 3]
+    assert resumed == uninterrupted
+
+
+@pytest.mark.parametrize("name", ["linear", "oracle"])
+def test_a_full_disk_fails_the_run_and_leaves_no_file(name, roots):
+    """The system refuses to let any file grow beyond two blocks, as a full disk would."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024));"
+    arguments = command(roots, "--only", f"reference/{name}")[3:]
+    script = f"{limit} import sys; from avvp.cli import main; sys.exit(main({arguments!r}))"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", script], capture_output=True, text=True, env={**os.environ}
+    )
+    assert done.returncode == 1, done.stderr
+    assert f"failed: reference/{name} seed 1: " in done.stdout
+    assert "File too large" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not [path for path in roots["runs"].rglob("*") if path.is_file()]
+
+
+def test_quick_trains_core_rows_and_others_when_they_are_named(monkeypatch, reproduce_here):
+    extra = replace(REGISTRY["reference/linear"], name="extra/linear", core=False)
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {**REGISTRY, extra.name: extra})
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], core_only=True))
+    monkeypatch.setattr("avvp.fan_out.run", lambda *_, **__: None)
+    done = reproduce_here(only=None)
+    assert sorted(done.made) == [f"{name} seed 1" for name in sorted(REGISTRY)]
+    assert done.left_out == {"extra/linear": "profile smoke trains core rows only"}
+    assert reproduce_here(only="extra/*").made == ["extra/linear seed 1"]
+
+
+def test_results_are_listed_published_and_marked(capsys, reproduce_here, roots, monkeypatch):
+    reproduce_here()
+    folders = [f"--{name}={path}" for name, path in roots.items()]
+    assert main(["results", "list", *folders]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == 2
+    assert "stale" not in "".join(listed)
+    assert main(["results", "publish", "*", *folders]) == 2
+    assert "no medium or full run of '*'" in capsys.readouterr().err
+
+    publish("*", **roots, profiles=["smoke"])
+    changed = replace(REGISTRY["reference/linear"], training=TrainingConfig(learning_rate=0.01))
+    monkeypatch.setitem(REGISTRY, "reference/linear", changed)
+    assert main(["results", "mark-stale", *folders]) == 0
+    assert "1 of 2 runs marked stale." in capsys.readouterr().out
+    marked = find_runs(roots["results"], experiment="reference/linear")
+    assert [run.stale for run in marked.values()] == [True]
+    assert main(["results", "list", "reference/linear", *folders]) == 0
+    listed = capsys.readouterr().out
+    assert "stale, marked" in listed
+    assert main(["results", "mark-stale", *folders]) == 0
+    assert "0 of 2 runs marked stale." in capsys.readouterr().out
