@@ -301,18 +301,16 @@ def status_table(
 
 def profile_table() -> Table:
     """The profiles: how much of everything."""
-    lines = [
-        [
-            profile.name,
-            *(f"{profile.train:,} / {profile.val:,} / {profile.test:,}",) * bool(profile.seeds),
-            *("none is trained",) * (not profile.seeds),
+    lines = []
+    for profile in PROFILES.values():
+        trained = [
+            f"{profile.train:,} / {profile.val:,} / {profile.test:,}",
             f"at most {profile.epochs}" if profile.epochs else "as published",
             str(profile.seeds),
-            "core" if profile.core_only else "all" if profile.seeds else "none",
-            profile.purpose,
+            "core" if profile.core_only else "all",
         ]
-        for profile in PROFILES.values()
-    ]
+        cells = trained if profile.seeds else ["none"] * len(trained)
+        lines.append([profile.name, *cells, profile.purpose])
     columns = ["Profile", "Train / val / test videos", "Epochs", "Seeds", "Experiments", "For"]
     return _table(columns, lines, "Profiles: how much is trained.")
 
