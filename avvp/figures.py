@@ -248,3 +248,107 @@ def score_lines(
         [dashes, *handles], ["results printed in the papers", *names], loc="outside lower left"
     )
     return figure
+
+
+def counts_by_class(counts: Mapping[str, Sequence[int]], *, unit: str) -> Figure:
+    """How often each class is heard, seen, and both: three lines over the classes.
+
+    Classes are sorted by the first series; the axis is logarithmic, and a zero is left out.
+
+    Args:
+        counts: modality -> one number a class.
+        unit: what is counted, for the axis.
+    """
+    order = sorted(range(len(LABELS)), key=lambda c: -next(iter(counts.values()))[c])
+    figure, ax = plt.subplots(figsize=(7, 5.6))
+    for (modality, numbers), marker in zip(counts.items(), "osD", strict=False):
+        values = [numbers[c] or float("nan") for c in order]
+        style = {"color": MODALITY_COLOURS[modality], "linewidth": 0.9, "markersize": 5.5}
+        ax.plot(values, range(len(order)), marker, ls="-", label=MODALITY_NAMES[modality], **style)
+    ax.set(xscale="log", ylim=(len(order) - 0.5, -0.5), xlabel=f"{unit} (logarithmic)")
+    ax.set_yticks(range(len(order)), [label_name(c) for c in order])
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.grid(axis="both")
+    ax.legend(loc="lower right", frameon=True)
+    return figure
+
+
+def shares_by_class(parts: Mapping[str, Sequence[int]], *, xlabel: str) -> Figure:
+    """What each class's cases consist of: one bar of 100 % a class, sorted by the first part.
+
+    Args:
+        parts: ``"heard only"``, ``"heard and seen"``, ``"seen only"``, ... -> one number a class.
+        xlabel: what 100 % are.
+    """
+    faces = {
+        "heard only": {"facecolor": MODALITY_COLOURS["audio"]},
+        "heard and seen": {"facecolor": MODALITY_COLOURS["audio_visual"], "hatch": "...."},
+        "seen only": {"facecolor": MODALITY_COLOURS["visual"], "hatch": "////"},
+        "neither": {"facecolor": "#bbbbbb"},
+    }
+    totals = [sum(numbers) or 1 for numbers in zip(*parts.values(), strict=True)]
+    first = next(iter(parts.values()))
+    order = sorted(range(len(LABELS)), key=lambda c: -first[c] / totals[c])
+    figure, ax = plt.subplots(figsize=(7, 5.6))
+    left = [0.0] * len(order)
+    for name, numbers in parts.items():
+        widths = [100 * numbers[c] / totals[c] for c in order]
+        ax.barh(range(len(order)), widths, left=left, edgecolor="white", label=name, **faces[name])
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    ax.set(xlim=(0, 100), ylim=(len(order) - 0.4, -0.6), xlabel=xlabel)
+    ax.set_yticks(range(len(order)), [label_name(c) for c in order])
+    ax.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=len(parts))
+    return figure
+
+
+def run_lengths(histograms: Mapping[str, Mapping[str, Sequence[int]]]) -> Figure:
+    """How long events last, a panel a modality: shares of all runs, by length in seconds.
+
+    Args:
+        histograms: name of a data set -> modality -> number of runs of 1, 2, ..., 10 s. The first
+            data set is drawn as bars, others as markers over them.
+    """
+    first = next(iter(histograms.values()))
+    seconds = range(1, SEGMENTS + 1)
+    figure, axes = plt.subplots(1, len(first), figsize=(7, 2.7), sharey=True)
+    for ax, modality in zip(axes, first, strict=True):
+        for n, (name, by_modality) in enumerate(histograms.items()):
+            total = sum(by_modality[modality])
+            share = [100 * number / total for number in by_modality[modality]]
+            if n == 0:
+                ax.bar(seconds, share, color=MODALITY_COLOURS[modality], label=name)
+            else:
+                ax.plot(seconds, share, "Ds^v"[n - 1], color=TRUTH_COLOUR, label=name)
+        ax.set(title=MODALITY_NAMES[modality], xlabel="length of an event (s)")
+        ax.set_xticks([1, 5, 10])
+        ax.grid(axis="y")
+    axes[0].set_ylabel("share of events (%)")
+    if len(histograms) > 1:
+        axes[0].legend(loc="upper center")
+    return figure
+
+
+def co_occurrence(
+    together: Sequence[Sequence[int]], *, title: str = "", ax: Axes | None = None
+) -> Figure:
+    """Of the videos with one label, the share that has another: a heat map of classes by classes.
+
+    Args:
+        together: (C, C) numbers of videos with both labels; the diagonal counts each alone.
+        title: drawn above the axes.
+        ax: axes to draw on; by default a new figure.
+    """
+    counts = torch.as_tensor(together, dtype=torch.float64)
+    share = 100 * counts / counts.diagonal().clamp(min=1)[:, None]
+    share.fill_diagonal_(float("nan"))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 6.4))
+    image = ax.imshow(share, vmin=0, vmax=100)
+    names = [label_name(c) for c in range(len(counts))]
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+    ax.set_yticks(range(len(names)), names, fontsize=8)
+    ax.set(title=title, xlabel="... that also have this label", ylabel="of the videos with ...")
+    ax.tick_params(length=0)
+    ax.figure.colorbar(image, ax=ax, label="share of videos (%)", shrink=0.8)
+    return ax.figure

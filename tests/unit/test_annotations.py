@@ -12,12 +12,15 @@ from avvp.data import read_annotations
 from avvp.data.annotations import (
     AUDIO_FILE,
     CONSEQUENCES,
+    REPAIRED,
     VISUAL_FILE,
     WEAK_FILES,
+    find_annotations,
     take_first_by_hash,
 )
 from avvp.errors import AvvpError
 from avvp.events import LABELS, segments_to_runs
+from avvp.metrics import evaluate
 from tests.small_llp import AUDIO, TEST, TRAIN, VISUAL, write_annotations
 
 DOG = LABELS.index("Dog")
@@ -34,15 +37,15 @@ def uncorrected(shared: Path, tmp_path: Path) -> Path:
     for file in (shared / "llp").glob("*.csv"):
         shutil.copyfile(file, tmp_path / file.name)
     audio = tmp_path / AUDIO_FILE
-    text = audio.read_text()
-    for old, new in (
-        ("JfZEqeLZqWk_30_40\t0\t4\tSpeech\n", "Baby_cry_infant_cry\t0\t4\tSpeech\n"),
-        ("JfZEqeLZqWk_30_40\t7\t10\tSpeech\n", "Baby_cry_infant_cry\t7\t10\tSpeech\n"),
-        ("KvIjsmANkxI_10_20\t0\t1\tCat\n", "`KvIjsmANkxI_10_20\t0\t1\tCat\n"),
-    ):
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    audio.write_text(text)
+    rows = [row.split("\t") for row in audio.read_text().splitlines()]
+    (speaking, speech), (mewing, cat) = REPAIRED
+    damaged = [row for row in rows if (row[0], row[3]) == (speaking, speech)]
+    assert len(damaged) == 2
+    for row in damaged:
+        row[0] = "Baby_cry_infant_cry"
+    first = next(row for row in rows if (row[0], row[3]) == (mewing, cat))
+    first[0] = f"`{mewing}"
+    audio.write_text("\n".join("\t".join(row) for row in rows) + "\n")
     return tmp_path
 
 
@@ -133,6 +136,21 @@ def test_the_report_counts_and_refuses_a_kind_it_does_not_know(tmp_path):
     }
     with pytest.raises(AvvpError, match="no kind of finding"):
         report.of("silly row")
+
+
+def test_annotations_are_found_where_they_usually_are(tmp_path, monkeypatch):
+    monkeypatch.delenv("AVVP_ANNOTATIONS", raising=False)
+    (tmp_path / "book").mkdir()
+    monkeypatch.chdir(tmp_path / "book")
+    assert find_annotations() is None
+    shared = write_annotations(tmp_path / "shared" / "llp")
+    assert find_annotations().resolve() == shared
+    own = write_annotations(tmp_path / "book" / "annotations")
+    assert find_annotations().resolve() == own
+    monkeypatch.setenv("AVVP_ANNOTATIONS", str(shared))
+    assert find_annotations() == shared
+    monkeypatch.setenv("AVVP_ANNOTATIONS", str(tmp_path))
+    assert find_annotations() is None
 
 
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path):
@@ -229,14 +247,21 @@ def test_the_uncorrected_version_is_told_by_its_content(uncorrected, released):
     assert len(other.report.of("orphan row", file=AUDIO_FILE)) == 14 + 3
     different = (other["test"].audio != released["test"].audio).any(-1).nonzero().tolist()
     ids = released["test"].ids
-    assert {(ids[n], LABELS[c]) for n, c in different} == {
-        ("JfZEqeLZqWk_30_40", "Speech"),
-        ("KvIjsmANkxI_10_20", "Cat"),
-    }
+    assert {(ids[n], LABELS[c]) for n, c in different} == set(REPAIRED)
     assert torch.equal(other["val"].audio, released["val"].audio)
+
+
+def test_the_uncorrected_version_scores_as_the_golden_numbers_say(uncorrected, released, shared):
+    test, other = released["test"], read_annotations(uncorrected)["test"]
+    everywhere = test.weak[:, :, None].expand(-1, -1, 10)
+    predictors = {"weak": (everywhere, everywhere), "gt": (test.audio, test.visual)}
+    with np.load(shared / "golden" / "llp_metrics.npz") as golden:
+        for name, predicted in predictors.items():
+            ten = list(evaluate(*predicted, other.audio, other.visual).values())
+            assert np.abs(ten - golden[f"ten_uncorrected_csv_{name}"]).max() < 1e-9
 
 
 def test_a_half_corrected_version_is_not_called_either(uncorrected):
     audio = uncorrected / AUDIO_FILE
-    audio.write_text(audio.read_text().replace("`KvIjsmANkxI", "KvIjsmANkxI"))
+    audio.write_text(audio.read_text().replace("`", ""))
     assert read_annotations(uncorrected).audio_version == "unrecognised"
