@@ -9,7 +9,8 @@ import importlib
 import importlib.util
 import math
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,7 +175,9 @@ def reproduce(
         ) as bar,
     ):
         inline = backend == "sequential" or (backend == "loky" and jobs == 1)
-        outcomes = joblib.Parallel(return_as="generator_unordered")(
+        # Ray's backend hands everything over at the end.
+        handed = "list" if backend == "ray" else "generator_unordered"
+        outcomes = joblib.Parallel(return_as=handed)(
             joblib.delayed(_attempt)(job, arguments | {"progress": progress and inline})
             for job in todo
         )
@@ -214,8 +217,9 @@ def _attempt(job: Job, arguments: dict[str, Any]) -> tuple[Job, str | None]:
     return job, None
 
 
-def _backend(name: str, jobs: int):
-    """The context in which joblib finds the backend.
+@contextmanager
+def _backend(name: str, jobs: int) -> Iterator[None]:
+    """Let joblib find the backend.
 
     Raises:
         AvvpError: it is unknown, or its package is not installed.
@@ -228,8 +232,11 @@ def _backend(name: str, jobs: int):
             f"Backend {name!r} needs the package {package}, which is not installed; run: "
             f"pip install {package}."
         )
-    if name == "dask":
-        importlib.import_module("distributed").Client(n_workers=jobs, threads_per_worker=1)
-    elif name == "ray":
-        importlib.import_module("ray.util.joblib").register_ray()
-    return joblib.parallel_config(name, n_jobs=jobs)
+    with ExitStack() as stack:
+        if name == "dask":
+            distributed = importlib.import_module("distributed")
+            stack.enter_context(distributed.Client(n_workers=jobs, threads_per_worker=1))
+        elif name == "ray":
+            importlib.import_module("ray.util.joblib").register_ray()
+        stack.enter_context(joblib.parallel_config(name, n_jobs=jobs))
+        yield
