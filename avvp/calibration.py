@@ -42,6 +42,9 @@ SEARCHED: dict[str, tuple[float, float]] = {
 }
 """Parameter -> range. Everything else keeps its default."""
 
+SCATTERED, NEARBY = 6, 20
+"""Trials before which the next one is drawn from the whole range, and from near the best."""
+
 MAX_TRIALS = 60
 MAX_CONFIRMATIONS = 4
 TRIAL_SIZES = {"train": 2_500, "val": 1_200, "test": 1}
@@ -155,18 +158,21 @@ def surrogate(trials: list[dict], points: np.ndarray) -> np.ndarray:
 def propose(
     trials: list[dict], confirmations: list[dict], *, generator: np.random.Generator
 ) -> dict[str, float]:
-    """The next trial: random at first, then what the surrogate expects nearest to the target."""
+    """The next trial: scattered at first, then near the best, then where the surrogate points."""
     low, high = np.array(list(SEARCHED.values())).T
-    if len(trials) < 2 * len(SEARCHED):
-        point = low + (high - low) * (0.25 + 0.5 * generator.random(len(SEARCHED)))
+    size = len(SEARCHED)
+    if len(trials) < SCATTERED:
+        point = low + (high - low) * (0.25 + 0.5 * generator.random(size))
     else:
         best = np.array(_point(nearest(trials, confirmations)))
-        spread = generator.choice([0.05, 0.15, 0.4], size=(4000, 1)) * (high - low)
-        candidates = np.clip(
-            best + spread * generator.standard_normal((4000, len(SEARCHED))), low, high
-        )
-        expected = surrogate(trials, candidates) + offset(trials, confirmations)
-        point = candidates[distance(expected).argmin()]
+        count, spreads = (1, [0.1]) if len(trials) < NEARBY else (4000, [0.03, 0.1, 0.2])
+        spread = generator.choice(spreads, size=(count, 1)) * (high - low)
+        candidates = np.clip(best + spread * generator.standard_normal((count, size)), low, high)
+        if count == 1:
+            point = candidates[0]
+        else:
+            expected = surrogate(trials, candidates) + offset(trials, confirmations)
+            point = candidates[distance(expected).argmin()]
     return {name: round(float(x), 3) for name, x in zip(SEARCHED, point, strict=True)}
 
 

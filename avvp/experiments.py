@@ -43,6 +43,7 @@ from avvp.published import Row, published_cells
 from avvp.results import HOME, RUNS, Run, run_hash, run_path, write_run
 from avvp.training import (
     PeakMemory,
+    Precision,
     TrainingConfig,
     choose_device,
     describe_device,
@@ -67,6 +68,7 @@ class Profile:
             of the learning rate move in proportion.
         seeds: training seeds 1 to n; 0: nothing is trained.
         core_only: leave out what is not ``core``, unless it is asked for by name.
+        precision: of matrix products, unless an experiment overrides it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Profile:
     epochs: int | None = None
     seeds: int = 1
     core_only: bool = False
+    precision: Precision = "float32"
 
 
 PROFILES: dict[str, Profile] = {
@@ -88,7 +91,9 @@ PROFILES: dict[str, Profile] = {
             "quick", "try the code on a laptop", epochs=8, core_only=True, **PROFILE_SIZES["quick"]
         ),
         Profile("medium", "a processor over lunch", epochs=12, seeds=3, **PROFILE_SIZES["medium"]),
-        Profile("full", "as published, on a GPU", seeds=5, **PROFILE_SIZES["full"]),
+        Profile(
+            "full", "as published, on a GPU", seeds=5, precision="bfloat16", **PROFILE_SIZES["full"]
+        ),
     )
 }
 
@@ -157,6 +162,7 @@ class Experiment:
         if training is not None:
             epochs = min(training.epochs, profile.epochs or training.epochs)
             training = training.scaled_to(changed.pop("training.epochs", epochs))
+            training = replace(training, precision=profile.precision)
         for name, value in changed.items():
             part, _, entry = name.partition(".")
             if part == "options":

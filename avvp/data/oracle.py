@@ -2,8 +2,8 @@
 
 The oracle sees the latent vectors, the directions of every class and kind, the amplitudes and the
 statistics of the labels. In each modality it finds the likeliest event by exact Bayesian inference
-over class, kind, amplitude and seconds, subtracts what it expects of it, and looks for the next
-one. It is close to the best decoder and not exactly it: one modality at a time, one event at a
+over class, kind, amplitude and seconds, removes what lies along its direction, and looks for the
+next one. It is close to the best decoder and not exactly it: one modality at a time, one event at a
 time. What it cannot know holds for every method on the same data: events without evidence,
 evidence without events, and noise.
 """
@@ -115,20 +115,27 @@ def _pursue(
         ratio = sum(_ratio(config, s, left[s], levels, amplitudes) for s in streams) + log_prior
         evidence = ratio.flatten(2).logsumexp(2)  # (N, C)
         weight = (ratio - evidence[..., None, None, None]).exp()  # (N, C, K, G, M)
-        present = (evidence + torch.logit(prior.rate)).sigmoid()
+        odds = evidence + torch.logit(prior.rate)
+        present = odds.sigmoid()
         by_pattern = weight.sum((2, 3)) @ prior.patterns.float()  # (N, C, T)
         segment = (by_pattern * present[..., None]).transpose(1, 2)
         on = torch.where(found[:, None], on, segment)
         there = torch.where(found, there, present)
-        best = present.masked_fill(found, -1).argmax(1)  # (N,)
-        sure = present[rows, best].masked_fill(found[rows, best], 0) >= 0.5
+        # By odds: two probabilities may both round to 1.
+        odds = odds.masked_fill(found, -torch.inf)
+        best = odds.argmax(1)  # (N,)
+        sure = odds[rows, best] >= 0
         if not sure.any():
             break
         picked, label = rows[sure], best[sure]
         found[picked, label] = True
-        amount = torch.einsum("nkgm,g,mt->ntk", weight[picked, label], amplitudes, levels)
+        kind = weight[picked, label].sum((2, 3)).argmax(1)  # (n,)
         for name in streams:
-            left[name][picked] -= amount @ world.directions[name][label]
+            # All that lies along the event's direction goes, in every second: an amplitude or a
+            # pattern that is not among the hypotheses must not be taken for another event.
+            direction = world.directions[name][label, kind][:, None]  # (n, 1, d)
+            along = (left[name][picked] * direction).sum(-1, keepdim=True)
+            left[name][picked] -= along * direction
     return on, there
 
 

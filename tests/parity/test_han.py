@@ -10,7 +10,7 @@ from avvp.errors import AvvpError
 from avvp.losses import Objective, weak_targets
 from avvp.models import build, load_released
 from avvp.models.released import count_elements, released_name
-from tests.parity.rules import names_and_shapes, open_golden, rule_inputs, rule_state
+from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 
 PROBABILITY, LOSS, GRADIENT, ZERO_GRADIENT, TRAJECTORY = 5e-6, 1e-5, 1e-4, 1e-6, 1e-4
 

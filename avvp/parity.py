@@ -1,4 +1,8 @@
-"""The rules of the golden files: weights from names, inputs from a seed (its README, section 1)."""
+"""Weights, inputs and files that our models are held to: the rules of the golden numbers.
+
+The released networks were run on weights that follow from the name of each entry and on inputs that
+follow from a seed; what they gave lies in ``tests/parity/golden``.
+"""
 
 import json
 import zlib
