@@ -344,7 +344,7 @@ def co_occurrence(
     share.fill_diagonal_(float("nan"))
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 6.4))
-    image = ax.imshow(share, vmin=0, vmax=100)
+    image = ax.imshow(share.numpy(), vmin=0, vmax=100)
     names = [label_name(c) for c in range(len(counts))]
     ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     ax.set_yticks(range(len(names)), names, fontsize=8)
