@@ -22,89 +22,91 @@ device: str = "auto"
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
-import torch
 from IPython.display import Markdown
 
 from avvp.bookmaking import read_records
-from avvp.results import HOME, RESULTS, RUNS, find_runs
+from avvp.experiments import PROFILES, REGISTRY
+from avvp.results import HOME
+from avvp.tables import coverage_table, profile_table, provenance_table, status_table
+from avvp.training import choose_device, describe_device
 
 
-def show(table: pd.DataFrame) -> Markdown:
-    return Markdown(table.to_markdown(index=False, floatfmt=",.1f"))
+def show(table: pd.DataFrame, when_empty: str) -> Markdown:
+    return Markdown(table.to_markdown(index=False, floatfmt=",.1f") if len(table) else when_empty)
 
 
 # %% [markdown]
 # ## What made these pages
 #
-# The profile says how much was computed for this build: `published` trains nothing and shows the
-# committed results; `smoke` to `full` train more and more. The versions are those of the machine
-# that made the pages; a committed result carries its own.
+# The profile says how much was computed for this build. The versions are those of the machine that
+# made the pages; a committed result was often made elsewhere, and carries its own.
 
 # %% tags=["hide-input"]
 packages = ("torch", "numpy", "scikit-learn", "matplotlib", "jupyter-book")
-show(
-    pd.DataFrame(
-        [
-            ("profile", profile),
-            ("data", "simulated LLP" if data == "sim" else os.path.basename(data)),
-            ("seeds", str(seeds)),
-            ("device", device),
-            ("accelerator", torch.cuda.get_device_name() if torch.cuda.is_available() else "none"),
-            ("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
-            ("Python", platform.python_version()),
-            *((name, version(name)) for name in packages),
-        ],
-        columns=["what", "value"],
-    )
-)
+made = [
+    ("profile", f"{profile}: {PROFILES[profile].purpose}"),
+    ("data", "simulated LLP" if data == "sim" else Path(data).name),
+    ("seeds of each experiment", str(seeds)),
+    ("device", describe_device(choose_device(device))),
+    ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+    ("Python", platform.python_version()),
+    *((package, version(package)) for package in packages),
+]
+show(pd.DataFrame(made, columns=["what", "value"]), "")
 
 # %% [markdown]
 # ## How long each chapter took
 #
 # Seconds of wall-clock time, from an empty process to the last figure, with up to two chapters at a
-# time on the cores of the machine above. A chapter that did not change since the last build is not
-# executed again, and keeps its time.
+# time on the cores of the machine above. Training, where the profile trains, happened before and is
+# counted further down. A chapter that did not change since the last build is not executed again,
+# and keeps its time.
 
 # %% tags=["hide-input"]
-records = [record for record in read_records(HOME) if record.chapter != "90_status"]
-times = pd.DataFrame(
-    [(record.chapter, record.parameters["profile"], record.seconds) for record in records],
-    columns=["chapter", "profile", "seconds"],
+times = [
+    (record.chapter, record.parameters["profile"], record.seconds)
+    for record in read_records(HOME)
+    if not record.chapter.startswith("9")
+]
+show(
+    pd.DataFrame(times, columns=["chapter", "profile", "seconds"]),
+    "No chapter was executed by `avvp book build` here yet.",
 )
-show(times) if len(times) else Markdown("No chapter was executed by `avvp book build` here yet.")
+
+# %% [markdown]
+# ## What each profile computes
+#
+# Learning-rate decay keeps its place in the course of training: with fewer epochs its points move
+# in proportion.
+
+# %% tags=["hide-input"]
+profile_table()
+
+# %% [markdown]
+# ## Experiments
+#
+# What this build's profile changes in each experiment, field by field, and what there is to show:
+# seeds and mean training time of the committed runs and of the runs made for this build. A run
+# marked stale was made before a change of the experiment's definition, and is to be repeated.
+
+# %% tags=["hide-input"]
+status_table(profile, data=data)
 
 # %% [markdown]
 # ## Every run behind the tables
 #
-# One row an experiment and profile: how many seeds were run, what a run took on average, and where.
-# `results` are committed with the book; `runs` were made on this machine. A run marked stale was
-# made before a change of the experiment's definition, and is to be repeated.
+# Where the numbers of the tables come from: machine, versions, time, and the fingerprint of the data.
 
 # %% tags=["hide-input"]
-runs = pd.DataFrame(
-    [
-        {
-            "where": where.name,
-            "data": run.data,
-            "profile": run.profile,
-            "experiment": run.experiment,
-            "device": run.device,
-            "minutes": run.seconds / 60,
-            "memory (GB)": run.peak_memory / 1e9,
-            "stale": "stale" if run.stale else "",
-        }
-        for where in ((RESULTS, RUNS) if profile != "published" else (RESULTS,))
-        for run in find_runs(where).values()
-    ]
-)
-if len(runs):
-    keys = ["where", "data", "profile", "experiment", "device", "stale"]
-    grouped = runs.groupby(keys, sort=False)
-    table = grouped[["minutes", "memory (GB)"]].mean()
-    table.insert(0, "seeds", grouped.size())
-    page = show(table.reset_index())
-else:
-    page = Markdown("There are no runs yet: `avvp reproduce` makes them.")
-page
+provenance_table(tuple(REGISTRY), profile=profile, data=data)
+
+# %% [markdown]
+# ## What is not reproduced yet
+#
+# How many of the printed rows with scores the registry regenerates, and which are still missing.
+
+# %% tags=["hide-input"]
+coverage_table()
