@@ -63,14 +63,14 @@ def measure(annotations: Annotations) -> dict[str, Any]:
         "schema": SCHEMA,
         "source": annotations.provenance,
         "labels": list(LABELS),
-        "splits": {name: _weak_statistics(split.weak) for name, split in annotations.items()},
+        "splits": {name: weak_statistics(split.weak) for name, split in annotations.items()},
         "together": {
-            "train": _together(annotations["train"].weak),
-            "val+test": _together(pooled[0]),
+            "train": labels_together(annotations["train"].weak),
+            "val+test": labels_together(pooled[0]),
         },
         "dense": {
-            "test": _dense_statistics(*_masks(test)),
-            "val+test": _dense_statistics(*pooled),
+            "test": dense_statistics(*_masks(test)),
+            "val+test": dense_statistics(*pooled),
         },
         "oddities": [
             [kind, file, count] for (kind, file), count in annotations.report.counts().items()
@@ -101,7 +101,8 @@ def _masks(split: AnnotatedSplit) -> tuple[Tensor, Tensor, Tensor]:
     return split.weak, split.audio, split.visual
 
 
-def _weak_statistics(weak: Tensor) -> dict[str, Any]:
+def weak_statistics(weak: Tensor) -> dict[str, Any]:
+    """What ``splits`` holds of one split, from its weak labels (N, C) bool."""
     number = weak.sum(1)
     counts = torch.bincount(number)
     by_class = [weak[number == k].sum(0).tolist() for k in range(len(counts))]
@@ -113,12 +114,14 @@ def _weak_statistics(weak: Tensor) -> dict[str, Any]:
     }
 
 
-def _together(weak: Tensor) -> list[list[int]]:
+def labels_together(weak: Tensor) -> list[list[int]]:
+    """What ``together`` holds of a split: (C, C) videos with both weak labels."""
     counts = weak.double()
     return (counts.T @ counts).long().tolist()
 
 
-def _dense_statistics(weak: Tensor, audio: Tensor, visual: Tensor) -> dict[str, Any]:
+def dense_statistics(weak: Tensor, audio: Tensor, visual: Tensor) -> dict[str, Any]:
+    """What ``dense`` holds of a split: weak labels (N, C) and masks (N, C, T), all bool."""
     masks = {"audio": audio, "visual": visual, "audio_visual": audio & visual}
     heard, seen = audio.any(-1), visual.any(-1)
     cases = {"heard_only": heard & ~seen, "seen_only": seen & ~heard, "both": heard & seen}
