@@ -120,6 +120,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def info_lines(told: Any, *, checked: bool) -> list[str]:
     """A screenful about a :class:`avvp.data.store.Description`."""
+    from avvp.data.annotations import AUDIO_FILE
     from avvp.data.store import FEATURES, VIDEO_BYTES
     from avvp.events import LABELS, SEGMENTS
 
@@ -131,11 +132,9 @@ def info_lines(told: Any, *, checked: bool) -> list[str]:
         f"fingerprint  {told.fingerprint[:16]} ({verdict})",
     ]
     if "annotations" in provenance:
-        digests = provenance["annotations"]["sha256"].values()
-        lines.append(
-            f"annotations  {provenance['annotations']['audio_version']} audio file; SHA-256 "
-            f"{' '.join(digest[:6] for digest in digests)}"
-        )
+        audio = provenance["annotations"]["sha256"][AUDIO_FILE]
+        version = provenance["annotations"]["audio_version"]
+        lines.append(f"annotations  {version} audio file, SHA-256 {audio[:16]}")
     if provenance.get("left_out"):
         video, reason = next(iter(provenance["left_out"].items()))
         lines.append(

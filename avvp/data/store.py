@@ -150,9 +150,11 @@ def _labels_of(group: h5py.Group) -> AnnotatedSplit:
     return AnnotatedSplit(ids, *masks)
 
 
-def read_rows(dataset: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+def read_rows(
+    dataset: h5py.Dataset, rows: np.ndarray, into: np.ndarray | None = None
+) -> np.ndarray:
     """The ``rows`` (ascending) of a dataset, stretch by stretch: h5py's own selection is slow."""
-    values = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype)
+    values = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype) if into is None else into
     start = 0
     for stretch in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
         if len(stretch):
@@ -172,7 +174,7 @@ def _read_checked(
     for start in range(0, len(rows), BLOCK):
         block = slice(start, min(start + BLOCK, len(rows)))
         for name, values in features.items():
-            values[block] = read_rows(group[name], rows[block])
+            read_rows(group[name], rows[block], values[block])
         for n in range(block.start, block.stop):
             row = {name: values[n] for name, values in features.items()}
             if digest_of(labels, n, row) != digests[n].tobytes():
