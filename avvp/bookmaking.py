@@ -253,6 +253,7 @@ def _everything_read(root: Path, parameters: Parameters) -> str:
             _digest(files, root),
             dict(sorted(parameters.items())),
             [state.st_size, state.st_mtime_ns] if state else [],
+            sorted(item for item in os.environ.items() if item[0].startswith("AVVP_")),
         ]
     )
 
@@ -372,7 +373,6 @@ def render(root: Path) -> Path:
     for folder in ("html", ".doctrees", "jupyter_execute"):
         shutil.rmtree(build / folder, ignore_errors=True)
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(root)]
-    # A user's own Jupyter or Sphinx settings have no say in how the book looks.
     finished = subprocess.run(
         [*command, "-W", "--keep-going", "-n"],
         stdout=subprocess.PIPE,
