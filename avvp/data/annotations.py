@@ -181,14 +181,9 @@ class Annotations(dict[Split, AnnotatedSplit]):
 
 
 def find_annotations() -> Path | None:
-    """The annotation folder on this machine, if it is known.
-
-    The environment variable ``AVVP_ANNOTATIONS`` names it; without one, ``annotations`` and
-    ``../shared/llp`` in the current folder are looked at.
-    """
-    named = os.environ.get("AVVP_ANNOTATIONS")
-    candidates = [Path("annotations"), Path("../shared/llp")] if named is None else [Path(named)]
-    return next((path for path in candidates if (path / AUDIO_FILE).is_file()), None)
+    """The annotation folder on this machine: ``AVVP_ANNOTATIONS``, else ``annotations`` here."""
+    folder = Path(os.environ.get("AVVP_ANNOTATIONS", "annotations"))
+    return folder if (folder / AUDIO_FILE).is_file() else None
 
 
 class _Row(NamedTuple):

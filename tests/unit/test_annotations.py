@@ -138,17 +138,15 @@ def test_the_report_counts_and_refuses_a_kind_it_does_not_know(tmp_path):
         report.of("silly row")
 
 
-def test_annotations_are_found_where_they_usually_are(tmp_path, monkeypatch):
+def test_annotations_are_found_where_they_are_named_or_here(tmp_path, monkeypatch):
     monkeypatch.delenv("AVVP_ANNOTATIONS", raising=False)
-    (tmp_path / "book").mkdir()
-    monkeypatch.chdir(tmp_path / "book")
+    monkeypatch.chdir(tmp_path)
     assert find_annotations() is None
-    shared = write_annotations(tmp_path / "shared" / "llp")
-    assert find_annotations().resolve() == shared
-    own = write_annotations(tmp_path / "book" / "annotations")
-    assert find_annotations().resolve() == own
-    monkeypatch.setenv("AVVP_ANNOTATIONS", str(shared))
-    assert find_annotations() == shared
+    here = write_annotations(tmp_path / "annotations")
+    assert find_annotations().resolve() == here
+    elsewhere = write_annotations(tmp_path / "elsewhere")
+    monkeypatch.setenv("AVVP_ANNOTATIONS", str(elsewhere))
+    assert find_annotations() == elsewhere
     monkeypatch.setenv("AVVP_ANNOTATIONS", str(tmp_path))
     assert find_annotations() is None
 
