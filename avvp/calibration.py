@@ -115,8 +115,8 @@ def offset(trials: list[dict], confirmations: list[dict]) -> np.ndarray:
     for confirmed in reversed(confirmations):
         twins = [t for t in trials if _point(t) == _point(confirmed)]
         if twins:
-            small = np.mean([_scores(t) for t in twins], axis=0)
-            return _scores(confirmed) - small
+            small = np.mean([scores_of(t) for t in twins], axis=0)
+            return scores_of(confirmed) - small
     return np.zeros(len(METRICS))
 
 
@@ -124,7 +124,8 @@ def _point(entry: Mapping) -> tuple[float, ...]:
     return tuple(entry["config"][name] for name in SEARCHED)
 
 
-def _scores(entry: Mapping) -> np.ndarray:
+def scores_of(entry: Mapping) -> np.ndarray:
+    """(10,) the scores of a log entry, in the order of :data:`avvp.metrics.METRICS`."""
     return np.array([entry["scores"][name] for name in METRICS])
 
 
@@ -142,7 +143,7 @@ def distance(scores: np.ndarray) -> np.ndarray:
 def surrogate(trials: list[dict], points: np.ndarray) -> np.ndarray:
     """Expected scores (P, 10) at ``points`` (P, S), by one Gaussian process a metric."""
     known = _unit(np.array([_point(t) for t in trials]))
-    values = np.array([_scores(t) for t in trials])
+    values = np.array([scores_of(t) for t in trials])
     kernel = ConstantKernel(1.0) * Matern(np.ones(len(SEARCHED)), (0.2, 20), nu=2.5) + WhiteKernel(
         0.02, (1e-3, 0.3)
     )
@@ -179,7 +180,7 @@ def propose(
 def nearest(trials: list[dict], confirmations: list[dict]) -> dict:
     """The trial whose scores, with the offset of full scale, lie nearest to the published row."""
     shift = offset(trials, confirmations)
-    return min(trials, key=lambda t: distance(_scores(t) + shift))
+    return min(trials, key=lambda t: distance(scores_of(t) + shift))
 
 
 def search(

@@ -352,3 +352,201 @@ def co_occurrence(
     ax.tick_params(length=0)
     ax.figure.colorbar(image, ax=ax, label="share of videos (%)", shrink=0.8)
     return ax.figure
+
+
+def note(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, ax = plt.subplots(figsize=(7, 1.2))
+    ax.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
+    ax.set_axis_off()
+    return figure
+
+
+def training_curves(
+    histories: Sequence[Mapping[str, Sequence[float]]],
+    selected: Sequence[int],
+    *,
+    floors: Mapping[str, float] | None = None,
+    title: str = "",
+) -> Figure:
+    """Loss terms above, validation Type@AV below, by epoch: one thin line a seed.
+
+    Dotted lines stand where the learning rate dropped, a ring marks the epoch that was kept.
+
+    Args:
+        histories: of each seed, columns ``epoch``, ``learning_rate``, ``video``, ``audio``,
+            ``visual`` and ``val/segment/type_av``, as :func:`avvp.experiments.run` stores them.
+        selected: the epoch of each seed whose weights were kept, counted from 1.
+        floors: loss term -> the least value it can take, drawn as a short line at the right.
+        title: drawn above the axes.
+    """
+    terms = {
+        "video": ("joint", TRUTH_COLOUR, "-"),
+        "audio": ("audio", MODALITY_COLOURS["audio"], "--"),
+        "visual": ("visual", MODALITY_COLOURS["visual"], "-."),
+    }
+    figure, (losses, scores) = plt.subplots(2, 1, figsize=(7, 5.4), sharex=True)
+    last = max(max(history["epoch"]) for history in histories)
+    for history in histories:
+        for term, (name, colour, style) in terms.items():
+            line = losses.plot(history["epoch"], history[term], style, color=colour, linewidth=1.2)
+            if len(history["epoch"]) == 1:
+                line[0].set_marker("o")
+            line[0].set_label(name if history is histories[0] else "_")
+    for term, least in (floors or {}).items():
+        _, colour, _ = terms[term]
+        losses.axhline(least, color=colour, linewidth=0.8, alpha=0.6)
+        losses.annotate(
+            f"least possible {terms[term][0]} term",
+            (0.995, least),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=colour,
+        )
+    for history, epoch in zip(histories, selected, strict=True):
+        values = list(history["val/segment/type_av"])
+        (line,) = scores.plot(history["epoch"], values, ".-", linewidth=1.2, color="#009E73")
+        line.set_label("a seed" if history is histories[0] else "_")
+        (ring,) = scores.plot(epoch, values[epoch - 1], "o", markersize=10, mfc="none", mec="k")
+        ring.set_label("epoch that was kept" if history is histories[0] else "_")
+    rates = list(histories[0]["learning_rate"])
+    drops = [e for e in range(1, len(rates)) if rates[e] < rates[e - 1]]
+    for ax in (losses, scores):
+        for drop in drops:
+            ax.axvline(drop + 0.5, color="#777777", linestyle=":", linewidth=1)
+        ax.grid(axis="y")
+        ax.legend(loc="best")
+    for drop in drops:
+        scores.annotate(
+            f"learning rate {rates[drop]:.0e}",
+            (drop + 0.5, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color="#555555",
+        )
+    losses.set(ylabel="training loss (nats)", ylim=(0, None))
+    scores.set(ylabel="validation Type@AV (%)", xlabel="epoch", xlim=(0.5, last + 0.5))
+    scores.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    return figure
+
+
+def scores_by_class(
+    scores: Mapping[str, Sequence[Sequence[float]]], *, xlabel: str, title: str = ""
+) -> Figure:
+    """One dot a class and modality, the mean over seeds; a bar from the worst seed to the best.
+
+    Classes are sorted by the first series; a class without a score (NaN) has no dot.
+
+    Args:
+        scores: modality -> (seeds, C).
+        xlabel: what is scored, with its unit.
+        title: drawn above the axes.
+    """
+    tables = {name: torch.as_tensor(values).double() for name, values in scores.items()}
+    means = {name: table.mean(0) for name, table in tables.items()}
+    order = next(iter(means.values())).nan_to_num(-1).argsort(descending=True, stable=True)
+    figure, ax = plt.subplots(figsize=(7, 6.2))
+    for place, ((name, table), marker) in enumerate(zip(tables.items(), "osD", strict=False)):
+        # Side by side, so that equal scores do not hide each other.
+        y = [row + 0.3 * (place - (len(tables) - 1) / 2) for row in range(len(order))]
+        low, high, mean = (x[order].tolist() for x in (table.amin(0), table.amax(0), means[name]))
+        colour = MODALITY_COLOURS[name]
+        ax.hlines(y, low, high, color=colour, linewidth=1.2, alpha=0.7)
+        ax.plot(mean, y, marker, color=colour, markersize=6, label=MODALITY_NAMES[name])
+    ax.set(xlim=(-2, 102), ylim=(len(order) - 0.5, -0.5), xlabel=xlabel, title=title)
+    ax.set_yticks(range(len(order)), [label_name(c) for c in order.tolist()])
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="both")
+    ax.legend(loc="lower right", frameon=True)
+    return figure
+
+
+def pooling_weights(
+    videos: Sequence[tuple[str, tuple[Tensor, Tensor], Tensor, Tensor]], *, title: str = ""
+) -> Figure:
+    """Where MMIL pooling looks: two heat maps a video, weights over time and over modality.
+
+    A row is a class of the video in one modality, also where it is only heard or only seen. The
+    line above the cells of a row marks its annotated seconds.
+
+    Args:
+        videos: of each, its name, the truth as ``(audio, visual)``, bool (C, T), and the weights
+            over time and over modality, both (T, 2, C), audio first.
+        title: drawn above the axes.
+    """
+    present = [(t[0] | t[1]).any(-1).nonzero().flatten().tolist() for _, t, _, _ in videos]
+    rows = [max(2 * len(classes), 1) for classes in present]
+    figure, axes = plt.subplots(
+        len(videos),
+        2,
+        figsize=(7, 1.5 + 0.75 * len(videos) + 0.3 * sum(rows)),
+        gridspec_kw={"height_ratios": rows},
+        squeeze=False,
+        sharey="row",
+    )
+    seen = [over_time[:, :, c].max() for (*_, over_time, _), c in zip(videos, present, strict=True)]
+    most = max(float(weight) for weight in seen)
+    kinds = (("weight over time", most), ("weight of the modality", 1.0))
+    for row, ((name, truth, *weights), classes) in enumerate(zip(videos, present, strict=True)):
+        lanes = [(c, m) for c in classes for m in range(2)]
+        for ax, (kind, top), weight in zip(axes[row], kinds, weights, strict=True):
+            if lanes:
+                cells = torch.stack([weight[:, m, c] for c, m in lanes]).float().numpy()
+                ax.imshow(
+                    cells, vmin=0, vmax=top, aspect="auto", extent=(0, SEGMENTS, len(lanes), 0)
+                )
+            for y, (c, m) in enumerate(lanes):
+                ax.axhline(y, color="white", linewidth=3)
+                colour = list(MODALITY_COLOURS.values())[m]
+                for start, width in _bars(truth[m][c]):
+                    ax.broken_barh([(start, width)], (y, 0.2), color=colour, ec="white", lw=0.8)
+            ax.set_xticks(range(0, SEGMENTS + 1, 2))
+            ax.tick_params(axis="y", length=0)
+            ax.set_title(f"{name}\n{kind}" if ax is axes[row, 0] else kind, fontsize=9)
+        names = [f"{label_name(c)} ({list(MODALITY_NAMES.values())[m]})" for c, m in lanes]
+        axes[row, 0].set_yticks([y + 0.5 for y in range(len(lanes))], names)
+    for column, (kind, _) in enumerate(kinds):
+        axes[-1, column].set_xlabel("time in the video (s)")
+        if any(present):
+            bar = figure.colorbar(
+                axes[0, column].images[0], ax=axes[:, column], location="bottom", shrink=0.9
+            )
+            bar.set_label(kind)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    return figure
+
+
+def calibration_trials(
+    trials: Sequence[Mapping],
+    confirmations: Sequence[Mapping],
+    target: Mapping[str, float],
+    metrics: Sequence[str],
+) -> Figure:
+    """The scores of a search in the order of its trials, and of its runs at full scale.
+
+    Args:
+        trials, confirmations: entries of the logs of :mod:`avvp.calibration`.
+        target: published scores, drawn as lines.
+        metrics: which scores, two at most.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.4))
+    numbers = range(1, len(trials) + 1)
+    for metric, colour, marker in zip(metrics, ("#0072B2", "#D55E00"), "os", strict=False):
+        name = metric.split("/")[1].replace("_av", "@AV").capitalize().replace("@av", "@AV")
+        values = [trial["scores"][metric] for trial in trials]
+        ax.plot(numbers, values, marker, color=colour, label=f"{name}, trial")
+        ax.axhline(target[metric], color=colour, linewidth=1, label=f"{name}, published on LLP")
+        stars = [confirmed["scores"][metric] for confirmed in confirmations]
+        places = [len(trials) + 2 + i for i in range(len(stars))]
+        ax.plot(places, stars, "*", color=colour, markersize=13, label=f"{name}, full scale")
+    ax.set(xlabel="trial (stars: full scale, in their order)", ylabel="F-score (%)")
+    ax.grid(axis="y")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
