@@ -121,6 +121,8 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        started = playwright.chromium.launch(
+            executable_path=executable, args=CHROMIUM_FLAGS, timeout=120_000
+        )
         yield started
         started.close()

@@ -17,7 +17,7 @@ from tests.book.conftest import ROOT
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "atomic"),
     ("events", "metrics", "curves", "published"),
-    ("data", "models", "losses", "results"),
+    ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
     ("experiments", "fan_out", "tables"),
     ("figures", "bookmaking"),

@@ -10,6 +10,13 @@ from avvp.bookmaking import pages
 SIZES = [(1200, "light"), (400, "light"), (1200, "dark")]
 
 
+def patient(browser, **options):
+    """A fresh window that bears with a busy machine."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(120_000)
+    return context
+
+
 def test_every_page_of_the_contents_is_there(published_book):
     for page in pages(published_book.root):
         assert (published_book.html / f"{page}.html").is_file()
@@ -56,8 +63,8 @@ def test_every_picture_says_what_it_shows(published_book):
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_pages_in_a_browser(published_book, site, browser, width, scheme):
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en"
+    context = patient(
+        browser, viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en"
     )
     page = context.new_page()
     wrong: list[str] = []
@@ -101,7 +108,7 @@ def test_pages_in_a_browser(published_book, site, browser, width, scheme):
 
 
 def test_pages_open_from_the_disk(published_book, browser):
-    context = browser.new_context()
+    context = patient(browser)
     page = context.new_page()
     wrong: list[str] = []
     page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
@@ -115,7 +122,7 @@ def test_pages_open_from_the_disk(published_book, browser):
 
 
 def test_search_finds_a_chapter(published_book, site, browser):
-    context = browser.new_context()
+    context = patient(browser)
     page = context.new_page()
     page.goto(f"{site}/search.html?q=segment")
     page.wait_for_selector("ul.search li a")
