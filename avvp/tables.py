@@ -331,3 +331,38 @@ def coverage_table() -> Table:
         lines.append([PAPERS[paper], table, str(count), str(count - len(absent)), names or "none"])
     columns = ["Paper", "Table", "Rows printed", "Regenerated", "Without an experiment"]
     return _table(columns, lines, "Printed rows with F-scores, and those that have an experiment.")
+
+
+class Drawn(NamedTuple):
+    """The seeds that a figure shows, and in words what they are (or how to make them)."""
+
+    told: str
+    runs: tuple[Run, ...]
+    paths: tuple[Path, ...]
+
+
+def runs_to_draw(
+    experiment: str,
+    *,
+    profile: str = "published",
+    data: str = "sim",
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+) -> Drawn:
+    """The runs behind a figure: one group of those that :func:`result_table` lists.
+
+    Committed runs come first, then those of this build; with other data it is the other way round.
+
+    Raises:
+        AvvpError: a name is unknown.
+    """
+    here = _experiment(experiment)
+    groups = _groups(here, get_profile(profile), data, runs, results)
+    groups = groups if data == "sim" else groups[::-1]
+    for _, group, _ in groups:
+        if group.runs:
+            told = f"{_world(group.runs[0])}, {group.profile}, {_seeds(len(group.runs))}"
+            return Drawn(told + ", stale" * group.stale, group.runs, group.paths)
+    _, group, source = groups[-1]
+    command = _command(here, group.profile, source).strip("`")
+    return Drawn(f"not run yet: {command}", (), ())
