@@ -294,7 +294,7 @@ def fit(
             parts = _step(network, batch, optimizer, objective, targets, device, config.precision)
             sums = state["sums"]
             for name, value in parts.items():
-                value = value.double() * len(batch.index)
+                value = value.float() * len(batch.index)
                 sums[name] = sums[name] + value if name in sums else value
             state["step"] += 1
             bar.update()
