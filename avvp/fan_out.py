@@ -7,7 +7,6 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 
 import importlib
 import importlib.util
-import math
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -168,9 +167,9 @@ def reproduce(
     with (
         _backend(backend, jobs),
         tqdm(
-            total=sum(_steps(job, size) for job in todo),
-            desc=f"{profile}: {len(todo)} runs",
-            unit="step",
+            total=len(todo),
+            desc=f"profile {profile}",
+            unit="run",
             disable=not progress or not todo,
         ) as bar,
     ):
@@ -188,19 +187,13 @@ def reproduce(
                 else:
                     failed[str(job)] = failure
                 bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
-                bar.update(_steps(job, size))
+                bar.update()
         except joblib.externals.loky.process_executor.TerminatedWorkerError:
             raise AvvpError(
                 "A worker process was killed, most likely for lack of memory; give the command "
                 "again with fewer --jobs: what is finished is kept."
             ) from None
     return Reproduction(made, len(wanted) * count - len(todo), failed, left_out)
-
-
-def _steps(job: Job, profile: Profile) -> int:
-    """Training steps of a job: what the time left is estimated from."""
-    training = job.experiment.at(profile).training
-    return training.epochs * math.ceil(profile.train / training.batch_size) if training else 1
 
 
 def _attempt(job: Job, arguments: dict[str, Any]) -> tuple[Job, str | None]:
