@@ -869,7 +869,8 @@ Markdown(" ".join(said))
 # - Both modalities are given the label of the video, although a class is often only heard. MA
 #   refines that label; the visual smoothing of HAN is a first, blunt remedy.
 # - Attention mixes the modalities before they are judged, which helps where they agree and
-#   blurs which of the two it was. MGN separates them by class first, Cross-Modal learning adds a
-#   critic that must be able to tell them apart.
+#   blurs which of the two it was. MGN sorts each modality by class before it mixes them.
+#   Cross-Modal learning carries the unmixed features past the mixing, and trains against a critic
+#   that tries to tell the modalities apart.
 # - The joint probability is not one, and half of the released checkpoint is idle. Neither does
 #   much harm, and both matter when sizes and thresholds of methods are compared.
