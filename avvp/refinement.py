@@ -1,0 +1,220 @@
+"""MA's second stage: exchange tracks between videos to see which labels a modality carries.
+
+A weak label says that an event is heard or seen, not which. If a video keeps its sound, gets the
+image of a video that shares no label with it, and the network no longer finds the event anywhere,
+then the sound alone does not carry it: the label is dropped from the audio target.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avvp.data.videos import Videos
+from avvp.errors import AvvpError
+from avvp.losses import Targets, weak_targets
+from avvp.training import Precision, autocast, device_of
+
+Modality = Literal["both", "audio", "visual"]
+
+
+class Exchanged(NamedTuple):
+    """Video-level probabilities (N, C) of every video with its own tracks and with a partner's.
+
+    The first letter is the modality that predicts, the second the track that was replaced by the
+    partner's: ``a_v`` is what is heard when the image is another video's.
+    """
+
+    a: Tensor
+    v: Tensor
+    a_v: Tensor
+    v_v: Tensor
+    a_a: Tensor
+    v_a: Tensor
+
+
+def draw_partners(weak: Tensor, *, generator: torch.Generator, partners: int = 1) -> Tensor:
+    """For every video, other videos that share no label with it (Eqs. 4-5, MA).
+
+    Uniform over all such videos, and independent: one can come twice. The paper's condition is only
+    that the labels differ; the release asks that none is shared.
+
+    Args:
+        weak: (N, C) bool or 0/1.
+        generator: a CPU generator.
+        partners: K, how many a video.
+
+    Returns:
+        (N, K) int64, rows of the split.
+
+    Raises:
+        AvvpError: a video shares a label with every other one.
+    """
+    if partners < 1:
+        raise AvvpError(f"partners is {partners}; it must be at least 1.")
+    # Few sets of labels occur: compare those, not N x N videos.
+    labels, kind, counts = weak.cpu().bool().unique(dim=0, return_inverse=True, return_counts=True)
+    disjoint = labels.float() @ labels.T.float() == 0  # (P, P)
+    available = torch.where(disjoint, counts, 0)
+    choices = available.sum(dim=1)[kind]  # (N,)
+    if (lonely := (choices == 0).nonzero()).numel():
+        raise AvvpError(
+            f"video {int(lonely[0])} shares a label with every other of the {len(weak)} videos "
+            f"({len(lonely)} such videos): its tracks can be exchanged with nobody's."
+        )
+    # The disjoint videos of a kind, kind after kind, are numbered through; a partner is a number.
+    ends = available.flatten().cumsum(dim=0)  # (P * P,)
+    first = ends - available.flatten()
+    drawn = torch.rand(len(weak), partners, generator=generator, dtype=torch.float64)
+    number = (drawn * choices[:, None]).long().clamp(max=choices[:, None] - 1)
+    place = first[kind * len(labels)][:, None] + number  # (N, K)
+    cell = torch.searchsorted(ends, place, right=True)
+    by_kind = kind.argsort(stable=True)
+    start = counts.cumsum(dim=0) - counts
+    return by_kind[start[cell % len(labels)] + place - first[cell]]
+
+
+def exchanged(
+    network: nn.Module,
+    videos: Videos,
+    partners: Tensor,
+    *,
+    batch_size: int = 64,
+    precision: Precision = "float32",
+) -> Exchanged:
+    """Parse every video with its own tracks, with a partner's image, with a partner's sound.
+
+    In evaluation mode, whole batches at a time, on the device of the network (Eqs. 6-7, MA, before
+    the division).
+
+    Args:
+        network: the base model.
+        videos: N videos.
+        partners: (N, K) rows, as :func:`draw_partners` returns them. Over several partners the
+            probabilities are averaged; the release has one.
+        batch_size: videos a forward pass.
+        precision: as in :class:`avvp.training.TrainingConfig`.
+
+    Returns:
+        float32 tensors on the CPU.
+    """
+    if partners.ndim != 2 or len(partners) != len(videos):
+        raise AvvpError(
+            f"partners has shape {tuple(partners.shape)}; expected ({len(videos)}, K) for "
+            f"{len(videos)} videos."
+        )
+    device = device_of(network)
+    was_training = network.training
+    network.eval()
+
+    def probabilities(audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Tensor:
+        parsing = network(audio.to(device), visual_2d.to(device), visual_3d.to(device))
+        return torch.stack([parsing.audio, parsing.visual]).float()  # (2, B, C)
+
+    pieces = []
+    with torch.no_grad(), autocast(device, precision):
+        for batch in videos.batches(batch_size=batch_size):
+            own = batch.audio, batch.visual_2d, batch.visual_3d
+            swapped = []
+            for column in partners[batch.index.cpu()].unbind(dim=1):
+                other = videos.rows(column)
+                image_replaced = probabilities(own[0], other.visual_2d, other.visual_3d)
+                sound_replaced = probabilities(other.audio, *own[1:])
+                swapped.append(torch.cat([image_replaced, sound_replaced]))  # (4, B, C)
+            pieces.append(torch.cat([probabilities(*own), torch.stack(swapped).mean(dim=0)]).cpu())
+    network.train(was_training)
+    return Exchanged(*torch.cat(pieces, dim=1))
+
+
+def class_accuracies(probability: Tensor, weak: Tensor, *, threshold: float = 0.5) -> Tensor:
+    """How often a modality agrees with the weak label, per class: (C,) in [0, 1].
+
+    True negatives count. A probability of exactly ``threshold`` is a no.
+
+    Args:
+        probability: (N, C), of the modality with its own tracks.
+        weak: (N, C) bool or 0/1.
+        threshold: in probability.
+    """
+    return ((probability > threshold) == weak.bool()).float().mean(dim=0)
+
+
+def unreliable_labels(
+    a_v: Tensor,
+    v_v: Tensor,
+    a_a: Tensor,
+    v_a: Tensor,
+    weak: Tensor,
+    accuracy_audio: Tensor,
+    accuracy_visual: Tensor,
+    *,
+    threshold: float = 0.5,
+) -> tuple[Tensor, Tensor]:
+    """The labels that a modality does not carry by itself (Eqs. 6-7 and the rule after them, MA).
+
+    A label leaves the audio target if neither modality finds it once the image is replaced: both
+    probabilities, divided by the audio error of the class, fall below ``threshold``. The error of a
+    class is relative to that of the modality's worst class, so labels of classes that are easy to
+    fit stay more easily. A class without error loses nothing: the quotient is infinite or not a
+    number.
+
+    Args:
+        a_v, v_v, a_a, v_a: (N, C) probabilities, see :class:`Exchanged`.
+        weak: (N, C) bool or 0/1; only what is labelled can be dropped.
+        accuracy_audio, accuracy_visual: (C,) in [0, 1], see :func:`class_accuracies`.
+        threshold: strict; a quotient of exactly ``threshold`` keeps the label.
+
+    Returns:
+        ``(drop_audio, drop_visual)``, bool (N, C). Both can be set: nothing prevents it.
+    """
+    shape = tuple(weak.shape)
+    for name, value in {"a_v": a_v, "v_v": v_v, "a_a": a_a, "v_a": v_a}.items():
+        if tuple(value.shape) != shape:
+            raise AvvpError(f"{name} has shape {tuple(value.shape)}; weak has {shape}.")
+    for name, value in {"audio": accuracy_audio, "visual": accuracy_visual}.items():
+        if tuple(value.shape) != shape[1:]:
+            raise AvvpError(
+                f"accuracy_{name} has shape {tuple(value.shape)}; expected {shape[1:]}."
+            )
+        if not ((value >= 0) & (value <= 1)).all():
+            raise AvvpError(f"accuracy_{name} must lie in [0, 1]; it is not in per cent.")
+    label = weak.bool()
+
+    def lost(one: Tensor, other: Tensor, accuracy: Tensor) -> Tensor:
+        error = 1 - accuracy
+        relative = error / error.max()  # not a number where every class is right
+        return (one / relative < threshold) & (other / relative < threshold) & label
+
+    return lost(a_v, v_v, accuracy_audio), lost(v_a, a_a, accuracy_visual)
+
+
+def refined_targets(
+    weak: Tensor,
+    drop_audio: Tensor,
+    drop_visual: Tensor,
+    *,
+    modality: Modality = "both",
+    released: bool = True,
+    visual_smoothing: float = 0.1,
+) -> Targets:
+    """What the third stage trains on: weak labels without the unreliable ones.
+
+    Args:
+        weak: (N, C) bool or 0/1.
+        drop_audio, drop_visual: bool (N, C), see :func:`unreliable_labels`.
+        modality: refine the targets of both modalities, or of one.
+        released: in the release the audio target and the video's label are one array, so a label
+            dropped from audio is dropped from the video target too. False keeps the weak label
+            there, which is the probable intention.
+        visual_smoothing: see :func:`avvp.losses.weak_targets`. A dropped label becomes 0, below the
+            smoothed 0.05 of a class that never was a label.
+    """
+    if modality not in ("both", "audio", "visual"):
+        raise AvvpError(f"modality is {modality!r}; it must be 'both', 'audio' or 'visual'.")
+    video, audio, visual = weak_targets(weak, visual_smoothing=visual_smoothing)
+    if modality != "visual":
+        audio = audio.masked_fill(drop_audio, 0.0)
+        video = audio if released else video
+    if modality != "audio":
+        visual = visual.masked_fill(drop_visual & weak.bool(), 0.0)
+    return Targets(video, audio, visual)
