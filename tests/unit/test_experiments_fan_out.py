@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from avvp.cli import main
+from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment
 from avvp.fan_out import reproduce
 from avvp.results import find_runs, publish, read_run
@@ -95,30 +96,45 @@ def test_two_workers_make_the_same_runs_as_one_process(reproduce_here, tmp_path)
         assert one.metrics == other.metrics
 
 
-def test_kill_at_any_moment_and_the_numbers_stay_the_same(roots, tmp_path):
-    """Killed after the last checkpoint of seed 2, before its result, and again at once."""
+class Deadly:
+    """Options that kill whatever process reads them, but for one."""
+
+    def __init__(self) -> None:
+        self.spared = os.getpid()
+
+    def keys(self) -> list:
+        if os.getpid() != self.spared:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+def test_a_worker_that_is_killed_is_one_sentence(monkeypatch, reproduce_here):
+    deadly = Experiment("bad/deadly", "Bad", model="linear", options=Deadly())
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {deadly.name: deadly})
+    with pytest.raises(AvvpError, match=r"A worker process was killed.* fewer --jobs"):
+        reproduce_here(only=None, seeds=2, jobs=2)
+
+
+def test_kill_at_any_moment_and_the_numbers_stay_the_same(reproduce_here, roots, tmp_path):
+    """Killed after the last checkpoint of seed 2, before its result; then again in seed 3."""
     options = ("--only", "reference/linear", "--seeds", "3")
     killed = 0
     for sign in ("seed-2/*/checkpoint.pt", "seed-3/*/checkpoint.pt"):
         process = subprocess.Popen(
             command(roots, *options), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        for _ in range(60_000):
-            if any(roots["runs"].rglob(sign)) or process.poll() is not None:
-                break
+        while not any(roots["runs"].rglob(sign)) and process.poll() is None:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         for path in roots["runs"].rglob("seed-*.json"):
             read_run(path)
     assert killed, "nothing was killed in time"
-    finished = subprocess.run(command(roots, *options), capture_output=True, text=True, check=True)
-    assert "0 failed" in finished.stdout
-    whole = {"runs": tmp_path / "whole", "results": roots["results"]}
-    subprocess.run(command(whole, *options), capture_output=True, check=True)
+    assert not reproduce_here(only="reference/linear", seeds=3).failed
+    reproduce_here(only="reference/linear", seeds=3, runs=tmp_path / "whole")
     resumed, uninterrupted = (
         {run.seed: (run.hash, run.metrics) for run in find_runs(root).values()}
-        for root in (roots["runs"], whole["runs"])
+        for root in (roots["runs"], tmp_path / "whole")
     )
     assert sorted(resumed) == [1, 2, 3]
     assert resumed == uninterrupted
