@@ -1,6 +1,7 @@
 """Every loss term, each with the equation it comes from."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -51,12 +52,67 @@ def cross_entropy_of_probabilities(probability: Tensor, target: Tensor) -> Tenso
     return functional.binary_cross_entropy(clamped, target)
 
 
+def contrast(
+    similarity: Tensor, *, temperature: float = 0.2, label_smoothing: float = 0.1
+) -> Tensor:
+    """Each second of sound has to find its own second of vision (Eq. 8, MA).
+
+    A cross-entropy over the T seconds of one video, mean over B x T rows. The paper has a one-hot
+    target; the release smooths it.
+
+    Args:
+        similarity: (B, T, T) cosines; rows: audio after attention, columns: visual before it.
+        temperature: the cosines are divided by it.
+        label_smoothing: spread evenly over the T - 1 other seconds; 0 is the paper's equation.
+    """
+    found = (similarity / temperature).log_softmax(dim=-1)  # (B, T, T)
+    own = found.diagonal(dim1=1, dim2=2)  # (B, T)
+    others = (found.sum(dim=-1) - own) / (similarity.shape[-1] - 1)
+    return -((1 - label_smoothing) * own + label_smoothing * others).mean()
+
+
+def token_class(logits_audio: Tensor, logits_visual: Tensor) -> Tensor:
+    """Each class token has to be recognised as its own class (Eq. 12, MGN).
+
+    The sum of two cross-entropies, each a mean over the C tokens of its modality, so that each has
+    weight 1.
+
+    Args:
+        logits_audio, logits_visual: (C, C); row c is token c.
+    """
+    own = torch.arange(len(logits_audio), device=logits_audio.device)
+    return sum(
+        functional.cross_entropy(logits.float(), own) for logits in (logits_audio, logits_visual)
+    )
+
+
+def _extra(parsing: Parsing, name: str) -> Tensor:
+    if name not in parsing.extras:
+        raise AvvpError(f"a term of the loss needs {name!r}, which this network does not return.")
+    return parsing.extras[name]
+
+
+Term = Callable[[Parsing, Targets], Tensor]
+
+TERMS: Mapping[str, Term] = {
+    "video": lambda parsing, targets: cross_entropy_of_probabilities(parsing.video, targets.video),
+    "audio": lambda parsing, targets: cross_entropy_of_probabilities(parsing.audio, targets.audio),
+    "visual": lambda parsing, targets: cross_entropy_of_probabilities(
+        parsing.visual, targets.visual
+    ),
+    "token_class": lambda parsing, _: token_class(
+        _extra(parsing, "token_logits_audio"), _extra(parsing, "token_logits_visual")
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Objective:
     """A weighted sum of loss terms.
 
     Attributes:
-        weights: term name -> weight. The terms: ``video``, ``audio``, ``visual`` (Eq. 6, MGN).
+        weights: term name -> weight. The terms: ``video``, ``audio``, ``visual`` (Eq. 6, MGN) and
+            ``token_class`` (Eq. 12, MGN).
         visual_smoothing: see :func:`weak_targets`.
     """
 
@@ -66,21 +122,59 @@ class Objective:
     visual_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.weights) - set(TERMS))
+        known = self.terms()
+        unknown = sorted(set(self.weights) - set(known))
         if unknown:
-            raise AvvpError(f"no loss term is called {unknown[0]!r}; there are {sorted(TERMS)}.")
+            raise AvvpError(
+                f"{type(self).__name__} has no loss term called {unknown[0]!r}; it has "
+                f"{sorted(known)}."
+            )
+
+    def terms(self) -> Mapping[str, Term]:
+        """Every term that may be weighted."""
+        return TERMS
 
     def __call__(self, parsing: Parsing, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
         """The total, a scalar, and each unweighted term, detached."""
-        parts = {name: TERMS[name](parsing, targets) for name in self.weights}
+        terms = self.terms()
+        parts = {name: terms[name](parsing, targets) for name in self.weights}
         total = torch.stack([weight * parts[name] for name, weight in self.weights.items()]).sum()
         return total, {name: part.detach() for name, part in parts.items()}
 
 
-TERMS = {
-    "video": lambda parsing, targets: cross_entropy_of_probabilities(parsing.video, targets.video),
-    "audio": lambda parsing, targets: cross_entropy_of_probabilities(parsing.audio, targets.audio),
-    "visual": lambda parsing, targets: cross_entropy_of_probabilities(
-        parsing.visual, targets.visual
-    ),
-}
+@dataclass(frozen=True)
+class ContrastiveObjective(Objective):
+    """The base loss and MA's contrastive term, ``contrastive``, of any network with a similarity.
+
+    A class of its own, so that the definition, and with it the hash, of a run without the term does
+    not depend on the term's parameters.
+
+    Attributes:
+        weights: see :class:`Objective`; ``contrastive`` is a term too.
+        temperature: see :func:`contrast`.
+        label_smoothing: see :func:`contrast`.
+    """
+
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"video": 1.0, "audio": 1.0, "visual": 1.0, "contrastive": 1.0}
+    )
+    temperature: float = 0.2
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.temperature < math.inf:
+            raise AvvpError(f"temperature is {self.temperature}; it must be above 0.")
+        if not 0 <= self.label_smoothing < 1:
+            raise AvvpError(f"label_smoothing is {self.label_smoothing}; it must be in [0, 1).")
+
+    def terms(self) -> Mapping[str, Term]:
+        """Every term that may be weighted."""
+        return {**TERMS, "contrastive": self._contrastive}
+
+    def _contrastive(self, parsing: Parsing, _: Targets) -> Tensor:
+        return contrast(
+            _extra(parsing, "similarity"),
+            temperature=self.temperature,
+            label_smoothing=self.label_smoothing,
+        )

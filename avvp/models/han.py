@@ -34,6 +34,20 @@ class HybridAttentionLayer(nn.Module):
         return out, {"cross": cross_map, "self": self_map}
 
 
+def segment_similarity(audio: Tensor, visual: Tensor) -> Tensor:
+    """Cosine of every second of sound with every second of vision, in one video.
+
+    Args:
+        audio: (B, T, D).
+        visual: (B, S, D).
+
+    Returns:
+        (B, T, S) in [-1, 1]; norms below 1e-12 count as 1e-12.
+    """
+    a, v = (nn.functional.normalize(x.float(), dim=-1, eps=1e-12) for x in (audio, visual))
+    return (a @ v.transpose(1, 2)).float()
+
+
 class HAN(nn.Module):
     """Hybrid attention network.
 
@@ -69,13 +83,14 @@ class HAN(nn.Module):
             visual_2d: (B, T, 2048) pooled, or (B, 8T, 2048) frames.
             visual_3d: (B, T, 512).
         """
-        _, _, a_hat, v_hat, maps = self.features(audio, visual_2d, visual_3d)
+        _, v, a_hat, v_hat, maps = self.features(audio, visual_2d, visual_3d)
         pooled = self.pooling(a_hat, v_hat)
         extras = {
             "attention_over_time": pooled.over_time,
             "attention_over_modality": pooled.over_modality,
             "attention_self": maps["self"],  # (2B, T, T), audio first
             "attention_cross": maps["cross"],
+            "similarity": segment_similarity(a_hat, v),  # (B, T, T): what MA contrasts, Eq. (8)
         }
         return Parsing(
             pooled.video,

@@ -64,8 +64,15 @@ _HAN_UNUSED = (
     r"|(cmt_encoder|hat_encoder)\.norm[12]\.(weight|bias)"
 )
 
+_MA_UNUSED = (
+    rf"{_HAN_UNUSED}|t_att2?\.((w_[qkv]s|fc)\.(weight|bias)|layer_norm\.(gamma|beta))"
+    r"|fc[12]\.(weight|bias)"
+)
+
+_HAN_PREFIXES = {**_HEAD, **_FRONT_END, **_HAN_LAYER}
 FAMILIES: dict[str, Family] = {
-    "han": Family(HAN, {**_HEAD, **_FRONT_END, **_HAN_LAYER}, re.compile(_HAN_UNUSED)),
+    "han": Family(HAN, _HAN_PREFIXES, re.compile(_HAN_UNUSED)),
+    "ma": Family(HAN, _HAN_PREFIXES, re.compile(_MA_UNUSED)),
 }
 
 
