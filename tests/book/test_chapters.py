@@ -8,6 +8,9 @@ import pytest
 from avvp.bookmaking import chapters, defects, pages, read_chapter, read_records
 from tests.book.conftest import ROOT
 
+# The first test that asks for a book waits until it is made.
+pytestmark = pytest.mark.timeout(1800)
+
 SOURCES = chapters(ROOT)
 PARAMETERS = 'profile: str = "published"\ndata: str = "sim"\nseeds: int = 1\ndevice: str = "auto"'
 

@@ -7,6 +7,9 @@ from bs4 import BeautifulSoup
 
 from avvp.bookmaking import pages
 
+# The first test that asks for a book waits until it is made.
+pytestmark = pytest.mark.timeout(1800)
+
 SIZES = [(1200, "light"), (400, "light"), (1200, "dark")]
 
 
