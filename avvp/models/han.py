@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from avvp.events import Parsing
-from avvp.models.layers import Attention, FrontEnd, MMILPooling
+from avvp.models.layers import Attention, FrontEnd, MMILPooling, segment_similarity
 
 
 class HybridAttentionLayer(nn.Module):
@@ -32,20 +32,6 @@ class HybridAttentionLayer(nn.Module):
         hidden = self.dropout(self.expand(x).relu())
         out = self.norm_feed_forward(x + self.dropout(self.contract(hidden)))
         return out, {"cross": cross_map, "self": self_map}
-
-
-def segment_similarity(audio: Tensor, visual: Tensor) -> Tensor:
-    """Cosine of every second of sound with every second of vision, in one video.
-
-    Args:
-        audio: (B, T, D).
-        visual: (B, S, D).
-
-    Returns:
-        (B, T, S) in [-1, 1]; norms below 1e-12 count as 1e-12.
-    """
-    a, v = (nn.functional.normalize(x.float(), dim=-1, eps=1e-12) for x in (audio, visual))
-    return (a @ v.transpose(1, 2)).float()
 
 
 class HAN(nn.Module):

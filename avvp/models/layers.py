@@ -86,6 +86,20 @@ class Attention(nn.Module):
         return self.out_projection(self.dropout(attention) @ v), attention
 
 
+def segment_similarity(audio: Tensor, visual: Tensor) -> Tensor:
+    """Cosine of every second of sound with every second of vision, in one video.
+
+    Args:
+        audio: (B, T, D).
+        visual: (B, S, D).
+
+    Returns:
+        (B, T, S) in [-1, 1]; norms below 1e-12 count as 1e-12.
+    """
+    a, v = (nn.functional.normalize(x.float(), dim=-1, eps=1e-12) for x in (audio, visual))
+    return (a @ v.transpose(1, 2)).float()
+
+
 class Pooled(NamedTuple):
     """What MMIL pooling returns; the names follow :class:`avvp.Parsing`."""
 

@@ -5,8 +5,9 @@ carries but never calls. Nothing is dropped in silence: the unused entries are l
 ``module.unused_released``, and a missing, unknown or mis-shaped entry is an error.
 """
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from avvp.errors import AvvpError
 from avvp.models.han import HAN
+from avvp.models.mgn import MGN
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,16 @@ class Family:
 
     Attributes:
         network: our class, the one that also trains.
-        prefixes: released prefix -> ours; what follows the prefix (``weight``, ``bias``) is kept.
+        prefixes: released prefix -> ours; what follows the prefix (``weight``, ``bias``) is kept,
+            and ``*`` stands for the number of a block.
         unused: a pattern of released names that the released forward pass never reaches.
+        sizes: the options that follow from a state_dict.
     """
 
     network: type[nn.Module]
     prefixes: Mapping[str, str]
     unused: re.Pattern[str]
+    sizes: Callable[[Mapping[str, Tensor]], dict[str, Any]] = lambda state: {}
 
 
 def _attention(released: str, ours: str) -> dict[str, str]:
@@ -69,10 +74,75 @@ _MA_UNUSED = (
     r"|fc[12]\.(weight|bias)"
 )
 
+_MGN_BLOCK = {
+    "norm1.": "norm_attention.",
+    "attn.qkv.": "attention.in_projection.",
+    "attn.proj.": "attention.out_projection.",
+    "norm2.": "norm_feed_forward.",
+    "mlp.fc1.": "feed_forward.expand.",
+    "mlp.fc2.": "feed_forward.contract.",
+}
+_QUERY_KEY_VALUE = {
+    "q_proj.": "query.",
+    "k_proj.": "key.",
+    "v_proj.": "value.",
+    "proj.": "out_projection.",
+}
+_MGN_GROUPING = {
+    "norm_tokens.": "norm_tokens.",
+    "mlp_inter.fc1.": "mix.expand.",
+    "mlp_inter.fc2.": "mix.contract.",
+    "norm_post_tokens.": "norm_mixed.",
+    "norm_x.": "norm_elements.",
+    **{f"pre_assign_attn.attn.{r}": f"read.attention.{o}" for r, o in _QUERY_KEY_VALUE.items()},
+    "pre_assign_attn.norm2.": "read.norm_feed_forward.",
+    "pre_assign_attn.mlp.fc1.": "read.feed_forward.expand.",
+    "pre_assign_attn.mlp.fc2.": "read.feed_forward.contract.",
+    "pre_assign_attn.norm_post.": "read.norm_out.",
+    **{f"assign.{r}": f"assignment.{o}" for r, o in _QUERY_KEY_VALUE.items()},
+    "norm_new_x.": "norm_grouped.",
+    "mlp_channels.fc1.": "feed_forward.expand.",
+    "mlp_channels.fc2.": "feed_forward.contract.",
+}
+_MGN_BRANCHES = {
+    "audio_cug.blocks.*.": ("audio_encoder.*.", _MGN_BLOCK),
+    "audio_cug.han_encoder.": ("segment_grouping.", _MGN_GROUPING),
+    "audio_cug.grouping.": ("audio_grouping.", _MGN_GROUPING),
+    "visual_cug.blocks.*.": ("visual_encoder.*.", _MGN_BLOCK),
+    "visual_cug.grouping.": ("visual_grouping.", _MGN_GROUPING),
+    "av_mcg.blocks.*.": ("cross_modal_encoder.*.", _MGN_BLOCK),
+    "av_mcg.grouping.": ("cross_modal_grouping.", _MGN_GROUPING),
+}
+_MGN = {
+    "audio_token": "audio_token",
+    "visual_token": "visual_token",
+    **_FRONT_END,
+    **{
+        released + inner: ours + our_inner
+        for released, (ours, parts) in _MGN_BRANCHES.items()
+        for inner, our_inner in parts.items()
+    },
+    "fc_prob.": "video_classifier.",
+    "fc_prob_a.": "audio_classifier.",
+    "fc_prob_v.": "visual_classifier.",
+    "fc_cls.": "token_classifier.",
+}
+
+
+def _mgn_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The depths; 1 for a branch without blocks, so that these are missed by name."""
+    depths = []
+    for branch in ("audio_cug", "visual_cug", "av_mcg"):
+        found = (re.match(rf"{branch}\.blocks\.(\d+)\.", name) for name in state)
+        depths.append(len({number[1] for number in found if number}) or 1)
+    return {"depths": tuple(depths)}
+
+
 _HAN_PREFIXES = {**_HEAD, **_FRONT_END, **_HAN_LAYER}
 FAMILIES: dict[str, Family] = {
     "han": Family(HAN, _HAN_PREFIXES, re.compile(_HAN_UNUSED)),
     "ma": Family(HAN, _HAN_PREFIXES, re.compile(_MA_UNUSED)),
+    "mgn": Family(MGN, _MGN, re.compile(r"(?!)"), _mgn_sizes),
 }
 
 
@@ -101,10 +171,24 @@ def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def released_name(family: str, ours: str) -> str:
     """The released name of one of our parameters, e.g. ``front_end.audio.weight``."""
+    block = re.search(r"(?<=\.)\d+(?=\.)", ours)
+    name = re.sub(r"(?<=\.)\d+(?=\.)", "*", ours)
     for prefix, our_prefix in FAMILIES[family].prefixes.items():
-        if ours.startswith(our_prefix):
-            return prefix + ours.removeprefix(our_prefix)
+        if name.startswith(our_prefix):
+            name = prefix + name.removeprefix(our_prefix)
+            return name.replace("*", block[0]) if block else name
     raise AvvpError(f"family {family!r} has no released name for {ours!r}.")
+
+
+def construct(name: str, network: type[nn.Module], options: Mapping[str, Any]) -> nn.Module:
+    """Make a network; an option that it does not have is an :class:`AvvpError`."""
+    known = inspect.signature(network).parameters
+    for option in options:
+        if option not in known:
+            raise AvvpError(
+                f"model {name!r} has no option {option!r}; it has {', '.join(known) or 'none'}."
+            )
+    return network(**options)
 
 
 def load_released(family: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
@@ -113,19 +197,23 @@ def load_released(family: str, state_dict: Mapping[str, Any], **options: Any) ->
     Args:
         family: one of ``FAMILIES``.
         state_dict: bare, under a ``state_dict`` key, or with ``module.`` prefixes.
-        options: of the network.
+        options: of the network. Sizes follow from the entries; one that is given must agree.
 
     Returns:
         The module in evaluation mode; ``unused_released`` lists the entries it has no use for.
 
     Raises:
-        AvvpError: unknown family; a missing, unknown or mis-shaped entry.
+        AvvpError: unknown family or option; a missing, unknown or mis-shaped entry; another size.
     """
     if family not in FAMILIES:
         raise AvvpError(f"no released family is called {family!r}; there are {sorted(FAMILIES)}.")
     table = FAMILIES[family]
     state = released_state(state_dict)
-    network = table.network(**options)
+    sizes = table.sizes(state)
+    for name, size in sizes.items():
+        if name in options and options[name] not in (size, list(size)):
+            raise AvvpError(f"the checkpoint has {name} {size}, not {options[name]!r}.")
+    network = construct(family, table.network, {**options, **sizes})
     wanted = {released_name(family, name): name for name in network.state_dict()}
     unused = tuple(name for name in state if table.unused.fullmatch(name))
     missing = sorted(set(wanted) - set(state))

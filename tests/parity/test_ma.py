@@ -8,7 +8,8 @@ from avvp.data.videos import Videos
 from avvp.errors import AvvpError
 from avvp.losses import ContrastiveObjective, contrast, weak_targets
 from avvp.models import load_released
-from avvp.models.han import HAN, segment_similarity
+from avvp.models.han import HAN
+from avvp.models.layers import segment_similarity
 from avvp.models.released import count_elements, released_name
 from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 from avvp.refinement import exchanged

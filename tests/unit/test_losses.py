@@ -18,7 +18,7 @@ from avvp.losses import (
     token_class,
     weak_targets,
 )
-from avvp.models.han import segment_similarity
+from avvp.models.layers import segment_similarity
 from avvp.results import run_hash
 
 

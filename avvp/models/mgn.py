@@ -1,0 +1,342 @@
+"""MGN: multi-modal grouping network (Mo and Tian, NeurIPS 2022), as released.
+
+Every class has a token a modality. Encoders let tokens and segments of one modality read each
+other; grouping blocks then hand the segments out to the tokens. Shapes: B videos, T = 10 segments,
+C = 25 classes, D = 128 channels; N elements are grouped onto n tokens.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avvp.errors import AvvpError
+from avvp.events import CLASSES, SEGMENTS, Parsing
+from avvp.models.layers import FrontEnd, segment_similarity
+
+Assigned = Literal["soft", "hard"]
+
+HEADS = 8
+EXPANSION = 4
+MIXED = 64
+"""Hidden size of token mixing, whatever the number of tokens."""
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention in 8 heads of consecutive channels (Eq. 3, MGN): (B, T, D) reads (B, S, D)."""
+    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value))
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class DropPath(nn.Module):
+    """In training, leave the whole branch out for a share of the samples, and scale the others."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """``branch`` (B, ...)."""
+        if not self.training or not self.rate:
+            return branch
+        kept = torch.rand(len(branch), *[1] * (branch.ndim - 1), device=branch.device) >= self.rate
+        return branch * kept / (1 - self.rate)
+
+
+class FeedForward(nn.Module):
+    """Linear, exact GELU, linear, along the last axis."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, hidden)
+        self.contract = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., width)."""
+        return self.contract(functional.gelu(self.expand(x)))
+
+
+class SelfAttention(nn.Module):
+    """Attention of a sequence to itself; one matrix holds the rows of query, key, value."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.in_projection = nn.Linear(width, 3 * width)
+        self.out_projection = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        return self.out_projection(attend(*self.in_projection(x).chunk(3, dim=-1)))
+
+
+class EncoderBlock(nn.Module):
+    """A transformer block that normalises before each branch (Eqs. 7-8 and 14, MGN)."""
+
+    def __init__(self, width: int, *, drop_path: float) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = SelfAttention(width)
+        self.drop_path = DropPath(drop_path)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, EXPANSION * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        x = x + self.drop_path(self.attention(self.norm_attention(x)))
+        return x + self.drop_path(self.feed_forward(self.norm_feed_forward(x)))
+
+
+class CrossAttention(nn.Module):
+    """Tokens read the elements that they are about to get."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out_projection = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, elements: Tensor) -> Tensor:
+        """``tokens`` (B, n, D), ``elements`` (B, N, D) -> (B, n, D)."""
+        read = attend(self.query(tokens), self.key(elements), self.value(elements))
+        return self.out_projection(read)
+
+
+class Reading(nn.Module):
+    """Cross-attention and a feed-forward block; no norm stands before the attention."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attention = CrossAttention(width)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, EXPANSION * width)
+        self.norm_out = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, elements: Tensor) -> Tensor:
+        """``tokens`` (B, n, D), ``elements`` (B, N, D) -> (B, n, D)."""
+        x = tokens + self.attention(tokens, elements)
+        return self.norm_out(x + self.feed_forward(self.norm_feed_forward(x)))
+
+
+class Assignment(nn.Module):
+    """Hand every element out to the tokens, then sum what each token got (Eqs. 10-11, MGN).
+
+    The softmax runs over the tokens: it is the elements that are shared out. Hard: each element
+    goes to one token, with the gradient of the softmax (straight through); in training standard
+    Gumbel noise is added to the logits first.
+    """
+
+    def __init__(self, width: int, *, hard: bool) -> None:
+        super().__init__()
+        self.hard = hard
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.out_projection = nn.Linear(width, width)
+
+    def share(self, logits: Tensor) -> Tensor:
+        """(B, n, N) -> (B, n, N), which sums to 1 over the n tokens."""
+        if self.hard and self.training:
+            # The logarithm of an exponential variable is a negative Gumbel variable.
+            logits = logits - torch.empty_like(logits).exponential_().log()
+        soft = logits.softmax(dim=1)
+        if not self.hard:
+            return soft
+        chosen = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)
+        return chosen - soft.detach() + soft
+
+    def forward(self, tokens: Tensor, elements: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``tokens`` (B, n, D), ``elements`` (B, N, D).
+
+        Returns:
+            what each token got (B, n, D), the noise-free logits and the assignment (B, n, N).
+        """
+        query, key = self.query(tokens), self.key(elements)
+        logits = query @ key.transpose(1, 2) * query.shape[-1] ** -0.5
+        assignment = self.share(logits)
+        # The release divides by the sum plus one, not by the sum: short of a weighted mean.
+        weights = assignment / (assignment.sum(dim=2, keepdim=True) + 1)
+        return self.out_projection(weights @ self.value(elements)), logits, assignment
+
+
+class Grouping(nn.Module):
+    """Group N elements onto n tokens (Eqs. 9 and 15, MGN).
+
+    Args:
+        tokens: n, which is built into the mixing of tokens.
+        width: D.
+        hard: see :class:`Assignment`.
+    """
+
+    def __init__(self, tokens: int, width: int, *, hard: bool) -> None:
+        super().__init__()
+        self.norm_tokens = nn.LayerNorm(width)
+        self.mix = FeedForward(tokens, MIXED)
+        self.norm_mixed = nn.LayerNorm(width)
+        self.norm_elements = nn.LayerNorm(width)
+        self.read = Reading(width)
+        self.assignment = Assignment(width, hard=hard)
+        self.norm_grouped = nn.LayerNorm(width)
+        self.feed_forward = FeedForward(width, EXPANSION * width)
+
+    def forward(self, elements: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``elements`` (B, N, D), ``tokens`` (B, n, D).
+
+        Returns:
+            the groups (B, n, D), the noise-free logits and the assignment (B, n, N).
+        """
+        x = self.norm_elements(elements)
+        mixed = self.mix(self.norm_tokens(tokens).transpose(1, 2)).transpose(1, 2)
+        g = self.read(self.norm_mixed(mixed), x)
+        got, logits, assignment = self.assignment(g, x)
+        h = got + g
+        return h + self.feed_forward(self.norm_grouped(h)), logits, assignment
+
+
+class Grouped(NamedTuple):
+    """What MGN knows of B videos before it classifies."""
+
+    audio: Tensor  # (B, C, D) class-aware audio features, g^a of Eq. (9)
+    visual: Tensor  # (B, C, D)
+    both: Tensor  # (B, C, D) g^av of Eq. (15)
+    logits_audio: Tensor  # (B, C, T) noise-free: which segment goes to which token
+    logits_visual: Tensor
+    assignment_audio: Tensor  # (B, C, T) sums to 1 over C
+    assignment_visual: Tensor
+    segments_audio: Tensor  # (B, T, D) audio after its encoder, in the order of time
+    segments_visual: Tensor  # (B, T, D) visual before its encoder
+
+
+class MGN(nn.Module):
+    """Multi-modal grouping network.
+
+    As released, sound has an extra grouping block: its segments are grouped onto the visual
+    segments (before the visual encoder) before the class tokens see them. From there on the time
+    index of sound is that of the image. That block is hard where ``unimodal`` is soft, and soft
+    where it is hard: the flag is inverted in the release. So the network is stochastic in training
+    for either choice.
+
+    Args:
+        depths: encoder blocks of audio, of visual, and across modalities.
+        unimodal: how segments are assigned to class tokens (CUG).
+        crossmodal: how audio tokens are assigned to visual ones (MCG).
+        width: D, a multiple of 8.
+        drop_path: rate at which an encoder's branch is left out, the same in every block.
+    """
+
+    def __init__(
+        self,
+        *,
+        depths: tuple[int, int, int] = (3, 3, 6),
+        unimodal: Assigned = "soft",
+        crossmodal: Assigned = "soft",
+        width: int = 128,
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        known = isinstance(depths, (tuple, list)) and len(depths) == 3
+        if not known or not all(isinstance(d, int) and d > 0 for d in depths):
+            raise AvvpError(
+                f"depths is {depths!r}; expected three whole numbers of at least 1: the blocks of "
+                "audio, of visual, and across modalities."
+            )
+        for name, value in (("unimodal", unimodal), ("crossmodal", crossmodal)):
+            if value not in get_args(Assigned):
+                raise AvvpError(f"{name} is {value!r}; it must be 'soft' or 'hard'.")
+        if width < HEADS or width % HEADS:
+            raise AvvpError(f"width is {width}; it must be a multiple of {HEADS}.")
+        if not 0 <= drop_path < 1:
+            raise AvvpError(f"drop_path is {drop_path}; it must be in [0, 1).")
+
+        def encoder(depth: int) -> nn.Sequential:
+            return nn.Sequential(*(EncoderBlock(width, drop_path=drop_path) for _ in range(depth)))
+
+        hard, hard_across = unimodal == "hard", crossmodal == "hard"
+        self.unimodal = unimodal
+        # Built in the order of the release, so that a seed draws the weights in that order.
+        self.front_end = FrontEnd(width)
+        self.audio_token = nn.Parameter(torch.zeros(CLASSES, width))
+        self.visual_token = nn.Parameter(torch.zeros(CLASSES, width))
+        self.audio_encoder = encoder(depths[0])
+        self.segment_grouping = Grouping(SEGMENTS, width, hard=not hard)
+        self.audio_grouping = Grouping(CLASSES, width, hard=hard)
+        self.visual_encoder = encoder(depths[1])
+        self.visual_grouping = Grouping(CLASSES, width, hard=hard)
+        self.cross_modal_encoder = encoder(depths[2])
+        self.cross_modal_grouping = Grouping(CLASSES, width, hard=hard_across)
+        self.video_classifier = nn.Linear(width, 1)
+        self.audio_classifier = nn.Linear(width, 1)
+        self.visual_classifier = nn.Linear(width, 1)
+        self.token_classifier = nn.Linear(width, CLASSES)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def features(self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Grouped:
+        """Encode and group; arguments as in :meth:`forward`."""
+        a, v = self.front_end(audio, visual_2d, visual_3d)  # (B, T, D) each
+
+        def encoded(encoder: nn.Sequential, segments: Tensor, token: Tensor) -> list[Tensor]:
+            tokens = token.expand(len(segments), -1, -1)  # (B, C, D)
+            both = encoder(torch.cat([segments, tokens], dim=1))  # (B, T + C, D)
+            return both.split([SEGMENTS, CLASSES], dim=1)
+
+        a_hat, audio_tokens = encoded(self.audio_encoder, a, self.audio_token)
+        v_hat, visual_tokens = encoded(self.visual_encoder, v, self.visual_token)
+        regrouped, _, _ = self.segment_grouping(a_hat, v)  # (B, T, D), a row a visual segment
+        g_a, logits_a, assignment_a = self.audio_grouping(regrouped, audio_tokens)
+        g_v, logits_v, assignment_v = self.visual_grouping(v_hat, visual_tokens)
+        across = self.cross_modal_encoder(torch.cat([g_a, g_v], dim=1))  # (B, 2C, D)
+        g_av, _, _ = self.cross_modal_grouping(*across.chunk(2, dim=1))
+        return Grouped(
+            g_a, g_v, g_av, logits_a, logits_v, assignment_a, assignment_v, a_hat, v
+        )  # fmt: skip
+
+    def forward(self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Parsing:
+        """Parse B videos.
+
+        Args:
+            audio: (B, T, 128).
+            visual_2d: (B, T, 2048) pooled, or (B, 8T, 2048) frames.
+            visual_3d: (B, T, 512).
+
+        Returns:
+            Segment scores may exceed 1 (by up to 1.232 where ``unimodal`` is soft). Extras:
+            ``token_logits_audio`` and ``_visual`` (C, C); ``assignment_audio`` and ``_visual``
+            (B, C, T), the soft, noise-free one; ``similarity`` (B, T, T), our choice for MA's
+            contrast, which no release combines with MGN: encoded sound against the image before its
+            encoder.
+        """
+        grouped = self.features(audio, visual_2d, visual_3d)
+        # Eqs. 13 and 16: one number a token.
+        video, heard, seen = (
+            classifier(g).squeeze(-1).float().sigmoid()  # (B, C)
+            for classifier, g in (
+                (self.video_classifier, grouped.both),
+                (self.audio_classifier, grouped.audio),
+                (self.visual_classifier, grouped.visual),
+            )
+        )
+        soft_audio, soft_visual = (
+            logits.float().softmax(dim=1)
+            for logits in (grouped.logits_audio, grouped.logits_visual)
+        )
+        if self.unimodal == "soft":
+            maps = (1 + soft.softmax(dim=2) for soft in (soft_audio, soft_visual))
+        else:
+            maps = (grouped.assignment_audio.float(), grouped.assignment_visual.float())
+        # Eq. 18 with the released map in place of A.
+        segment_audio, segment_visual = (
+            (p[:, :, None] * score).transpose(1, 2)  # (B, T, C)
+            for p, score in zip((heard, seen), maps, strict=True)
+        )
+        extras = {
+            "token_logits_audio": self.token_classifier(self.audio_token),
+            "token_logits_visual": self.token_classifier(self.visual_token),
+            "assignment_audio": soft_audio,
+            "assignment_visual": soft_visual,
+            "similarity": segment_similarity(grouped.segments_audio, grouped.segments_visual),
+        }
+        return Parsing(video, heard, seen, segment_audio, segment_visual, extras)
