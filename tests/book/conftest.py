@@ -64,11 +64,12 @@ def copy_tree(target: Path) -> Path:
 
 
 def avvp(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line of the copy in ``tree``."""
+    """Run the command line of the copy in ``tree``, without what this user has set up."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("AVVP_")}
     return subprocess.run(
         [sys.executable, "-m", "avvp.cli", *arguments],
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
+        env={**bare, "PYTHONPATH": str(tree)},
         capture_output=True,
         text=True,
     )
