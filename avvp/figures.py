@@ -492,7 +492,8 @@ def pooling_weights(
         sharey="row",
     )
     seen = [over_time[:, :, c].max() for (*_, over_time, _), c in zip(videos, present, strict=True)]
-    most = max(float(weight) for weight in seen)
+    # A few seconds may get nearly all weight; the others shall not all look alike for that.
+    most = min(max(float(weight) for weight in seen), 0.3)
     kinds = (("weight over time", most), ("weight of the modality", 1.0))
     for row, ((name, truth, *weights), classes) in enumerate(zip(videos, present, strict=True)):
         lanes = [(c, m) for c in classes for m in range(2)]
@@ -515,8 +516,14 @@ def pooling_weights(
     for column, (kind, _) in enumerate(kinds):
         axes[-1, column].set_xlabel("time in the video (s)")
         if any(present):
+            image = axes[0, column].images[0]
+            cut = column == 0 and max(map(float, seen)) > most
             bar = figure.colorbar(
-                axes[0, column].images[0], ax=axes[:, column], location="bottom", shrink=0.9
+                image,
+                ax=axes[:, column],
+                location="bottom",
+                shrink=0.9,
+                extend="max" if cut else "neither",
             )
             bar.set_label(kind)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
