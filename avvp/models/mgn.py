@@ -138,8 +138,8 @@ class Assignment(nn.Module):
     def share(self, logits: Tensor) -> Tensor:
         """(B, n, N) -> (B, n, N), which sums to 1 over the n tokens."""
         if self.hard and self.training:
-            # The logarithm of an exponential variable is a negative Gumbel variable; in float32 also
-            # under autocast, as bfloat16 is too coarse for its tail.
+            # The logarithm of an exponential variable is a negative Gumbel variable, in float32
+            # also under autocast: bfloat16 is too coarse for its tail.
             logits = logits - torch.empty_like(logits, dtype=torch.float32).exponential_().log()
         soft = logits.softmax(dim=1)
         if not self.hard:
