@@ -204,7 +204,10 @@ def _to_cpu(parsing: Parsing, count: int) -> Parsing:
     kept = {
         key: value.float().cpu()
         for key, value in parsing.extras.items()
-        if isinstance(value, Tensor) and value.ndim and value.shape[0] == count
+        if isinstance(value, Tensor)
+        and not key.startswith("token_logits")
+        and value.ndim
+        and len(value) == count
     }
     return Parsing(*(x.float().cpu() for x in parsing[:5]), kept)
 
@@ -258,7 +261,13 @@ def fit(
         network.parameters(), lr=config.learning_rate, fused=device.type in ("cuda", "cpu")
     )
     identity = json.dumps(
-        {"config": asdict(config), "seed": seed, "data": train.fingerprint}, sort_keys=True
+        {
+            "config": asdict(config),
+            "objective": asdict(objective),
+            "seed": seed,
+            "data": train.fingerprint,
+        },
+        sort_keys=True,
     )
     state = _restore(folder, identity, network, optimizer, device)
     steps = math.ceil(len(train) / config.batch_size)

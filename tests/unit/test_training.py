@@ -1,6 +1,7 @@
 """Training: schedule, dropout, selection, resumption, devices."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,11 +39,11 @@ def small(seed=1):
     return seeded(seed, lambda: build("han", width=32))
 
 
-def run(videos, folder, *, network=None, **options):
+def run(videos, folder, *, network=None, objective=None, **options):
     network = network or small()
     config = TrainingConfig(**{"epochs": 3, "batch_size": 5, **options})
     result = fit(
-        network, videos, videos, objective=Objective(), config=config, seed=1, folder=folder,
+        network, videos, videos, objective=objective or Objective(), config=config, seed=1, folder=folder,
         progress=False, checkpoint_seconds=0.0,
     )  # fmt: skip
     return network, result
@@ -112,6 +113,8 @@ def test_a_folder_of_another_run_is_refused(videos, tmp_path):
     run(videos, tmp_path)
     with pytest.raises(AvvpError, match="another configuration"):
         run(videos, tmp_path, learning_rate=1e-3)
+    with pytest.raises(AvvpError, match="another configuration"):
+        run(videos, tmp_path, objective=Objective(visual_smoothing=0.0))
 
 
 def test_a_damaged_checkpoint_is_one_sentence(videos, tmp_path):
@@ -167,6 +170,18 @@ def test_predict_keeps_order_and_mode(videos):
     assert network.training
     torch.testing.assert_close(whole.segment_audio, pieces.segment_audio)
     assert whole.extras["attention_over_time"].shape == (24, 10, 2, 25)
+
+
+def test_extras_of_the_network_itself_are_not_taken_for_videos(videos):
+    network = seeded(1, lambda: build("mgn", depths=(1, 1, 1), width=16))
+    twenty_five = torch.arange(50) % 24
+    many = replace(
+        videos,
+        ids=videos.ids + videos.ids + videos.ids[:2],
+        **{n: getattr(videos, n)[twenty_five] for n in ("audio", "visual_2d", "visual_3d", "weak")},
+    )
+    extras = predict(network, many, batch_size=25).extras
+    assert "token_logits_audio" not in extras and len(extras["assignment_audio"]) == 50
 
 
 def test_bfloat16_differs_a_little(videos):
