@@ -42,8 +42,9 @@ def small(seed=1):
 def run(videos, folder, *, network=None, objective=None, **options):
     network = network or small()
     config = TrainingConfig(**{"epochs": 3, "batch_size": 5, **options})
+    objective = objective or Objective()
     result = fit(
-        network, videos, videos, objective=objective or Objective(), config=config, seed=1, folder=folder,
+        network, videos, videos, objective=objective, config=config, seed=1, folder=folder,
         progress=False, checkpoint_seconds=0.0,
     )  # fmt: skip
     return network, result
