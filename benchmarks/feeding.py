@@ -12,8 +12,8 @@ less than it changes the clock.
 
 In float32 the ratio stays below two on processors that are bound by arithmetic: projecting 80
 frames instead of 10 averages multiplies the operations of a step by 1.7, and the rest of the
-network is the same. Profile full trains in bfloat16. Exits with status 1 if the ratio in that precision is
-below 2.5, or if the two front ends disagree.
+network is the same. Profile full trains in bfloat16. Exits with status 1 if the ratio in that
+precision is below 2.5, or if the two front ends disagree.
 """
 
 import argparse
