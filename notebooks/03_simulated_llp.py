@@ -276,8 +276,8 @@ plt.show()
 # ## A number for every assumption
 #
 # A method works when the world is as its authors supposed. So each supposition is a named number,
-# and a chapter can turn it. The last column says where a value comes from: *searched* to bring HAN
-# to its published row, *fixed* beforehand because HAN's row cannot tell, or *size* and *seed*.
+# and a chapter can turn it. The last column says where a value comes from: a *search* that brought
+# HAN to its published row, or *fixed beforehand*, because HAN's row cannot tell it.
 
 # %% tags=["hide-input"]
 MEANINGS = {
@@ -450,6 +450,9 @@ display(framing)
 #   saturate, and fail on whole videos at once.
 # - **Classes do not interact** beyond occurring together. In LLP, cheering starts when the ball
 #   drops.
+# - **How training goes.** At its first learning rate HAN is unsteady in this world: validation can
+#   fall for some epochs, and the epoch that is kept is an early one ({doc}`05_han` draws the
+#   curves). Nothing published says whether LLP is as rough.
 # - **The annotators of this world make no mistakes.** LLP's do, as the first chapter counts.
 #
 # ## Use it
