@@ -1,28 +1,18 @@
-"""The registry of experiments, and how one is run.
+"""Run an entry of the registry: train, parse the test split, score, write.
 
-An :class:`Experiment` says what is trained and which printed rows it regenerates; a
-:class:`Profile` says how much of it. ``experiment.at(profile)`` is what actually runs, and the
-difference between the two is what the status page lists.
-
-An experiment that starts from another one's output (label refinement, fine-tuning) has no entry
-yet. It needs two more fields of :class:`Experiment`: ``after``, the name of the other experiment,
-and ``prepare``, which turns (training split, folder of the other run) into the ``targets`` that
-:func:`avvp.training.fit` takes. :func:`run` would call it before ``fit``, the hash of the other run
-join :func:`avvp.results.run_hash`, and :func:`avvp.fan_out.reproduce` go through the experiments in
-waves.
+An experiment that comes ``after`` another one (label refinement, another decision rule) needs the
+weights that the other one's run left under ``runs``; its configuration contains the other's, so
+that a change of the first stage makes the second one stale.
 """
 
 import fnmatch
-import json
 import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,215 +21,58 @@ import avvp
 from avvp.curves import overlap_curve, reliability, telling_videos, threshold_curve
 from avvp.data import load
 from avvp.data.oracle import oracle
-from avvp.data.simulate import PROFILE_SIZES, SPLITS, SimulatorConfig
+from avvp.data.simulate import SPLITS, SimulatorConfig
 from avvp.data.store import describe
-from avvp.data.videos import Videos
+from avvp.data.videos import Batch, Videos
+from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, decode
-from avvp.losses import Objective
-from avvp.metrics import METRICS, evaluate_videos
+from avvp.losses import Targets
+from avvp.metrics import METRICS, evaluate, evaluate_videos
 from avvp.models import build
 from avvp.published import Row, published_cells
+from avvp.refinement import refine, removals
+from avvp.registry import (
+    PROFILES,
+    REGISTRY,
+    Change,
+    Experiment,
+    Override,
+    Profile,
+)
 from avvp.results import HOME, RUNS, Run, run_hash, run_path, write_run
 from avvp.training import (
+    SELECTED,
     PeakMemory,
-    Precision,
-    TrainingConfig,
     choose_device,
     describe_device,
     fit,
     predict,
+    read_weights,
     seeded,
 )
 
+__all__ = [
+    "PROFILES",
+    "REGISTRY",
+    "Change",
+    "Experiment",
+    "Override",
+    "Profile",
+    "find_experiments",
+    "get_profile",
+    "is_current",
+    "one_step",
+    "open_source",
+    "rows_without_experiment",
+    "run",
+    "weights_path",
+]
+
 TIMELINES = 8
 """Test videos whose probabilities a run keeps for figures."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How much data, how many epochs and how many seeds.
-
-    Attributes:
-        name: in commands and paths.
-        purpose: in a few words.
-        train, val, test: videos.
-        epochs: at most so many, whatever an experiment asks for; None: as published. Decay points
-            of the learning rate move in proportion.
-        seeds: training seeds 1 to n; 0: nothing is trained.
-        core_only: leave out what is not ``core``, unless it is asked for by name.
-        precision: of matrix products, unless an experiment overrides it.
-    """
-
-    name: str
-    purpose: str
-    train: int
-    val: int
-    test: int
-    epochs: int | None = None
-    seeds: int = 1
-    core_only: bool = False
-    precision: Precision = "float32"
-
-
-PROFILES: dict[str, Profile] = {
-    profile.name: profile
-    for profile in (
-        Profile("published", "read the committed results", seeds=0, **PROFILE_SIZES["full"]),
-        Profile("smoke", "check that everything executes", epochs=1, **PROFILE_SIZES["smoke"]),
-        Profile(
-            "quick", "try the code on a laptop", epochs=8, core_only=True, **PROFILE_SIZES["quick"]
-        ),
-        Profile("medium", "a processor over lunch", epochs=12, seeds=3, **PROFILE_SIZES["medium"]),
-        Profile(
-            "full", "as published, on a GPU", seeds=5, precision="bfloat16", **PROFILE_SIZES["full"]
-        ),
-    )
-}
-
-
-class Override(NamedTuple):
-    """A value that a profile changes in one experiment, and why."""
-
-    field: str  # "training.learning_rate", "options.width", ...
-    value: Any
-    reason: str
-
-
-class Change(NamedTuple):
-    """A difference between an experiment as published and as a profile runs it."""
-
-    field: str
-    published: Any
-    here: Any
-    reason: str
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One way to train and score one network.
-
-    Attributes:
-        name: ``family/variant``; also where its runs lie.
-        title: in tables.
-        rows: the printed rows that it regenerates.
-        model: a name for :func:`avvp.models.build`.
-        options: keyword arguments of the model.
-        objective: the loss.
-        training: the protocol as published. None: nothing is trained, and the oracle decoder of
-            the simulator parses the test split.
-        core: trained by every profile, quick included.
-        overrides: profile -> what it changes besides the number of epochs.
-        reduced: how the method is smaller than the published one, in a few words; tables add it to
-            the title.
-    """
-
-    name: str
-    title: str
-    rows: tuple[Row, ...] = ()
-    model: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    objective: Objective = field(default_factory=Objective)
-    training: TrainingConfig | None = field(default_factory=TrainingConfig)
-    core: bool = False
-    overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
-    reduced: str | None = None
-
-    @property
-    def label(self) -> str:
-        """The title, and what is reduced about the method."""
-        return f"{self.title} (reduced: {self.reduced})" if self.reduced else self.title
-
-    @property
-    def gate(self) -> Gate | None:
-        """How the test split is decoded; see :func:`avvp.decode`."""
-        return self.training.gate if self.training else None
-
-    def at(self, profile: Profile) -> "Experiment":
-        """What a profile makes of the experiment: fewer epochs, and its own overrides."""
-        changed = {change.field: change.value for change in self.overrides.get(profile.name, ())}
-        options, training = dict(self.options), self.training
-        if training is not None:
-            epochs = min(training.epochs, profile.epochs or training.epochs)
-            training = training.scaled_to(changed.pop("training.epochs", epochs))
-            training = replace(training, precision=profile.precision)
-        for name, value in changed.items():
-            part, _, entry = name.partition(".")
-            if part == "options":
-                options[entry] = value
-            elif part == "training" and hasattr(training, entry):
-                training = replace(training, **{entry: value})
-            else:
-                raise AvvpError(f"{self.name} overrides {name!r}, which it does not have.")
-        return replace(self, options=options, training=training)
-
-    def configuration(self, profile: Profile) -> dict[str, Any]:
-        """What determines a run besides data and seed, in the types of JSON."""
-        here = self.at(profile)
-        content = {
-            "model": here.model,
-            "options": here.options,
-            "objective": asdict(here.objective),
-            "training": here.training and asdict(here.training),
-            "videos": {split: getattr(profile, split) for split in SPLITS},
-        }
-        return json.loads(json.dumps(content))
-
-    def changes(self, profile: Profile) -> list[Change]:
-        """What a profile changes, each with its reason."""
-        here = self.at(profile)
-        reasons = {change.field: change.reason for change in self.overrides.get(profile.name, ())}
-        parts = {
-            "training": [asdict(e.training) if e.training else {} for e in (self, here)],
-            "options": [self.options, here.options],
-        }
-        return [
-            Change(name, before.get(entry), value, reasons.get(name, f"profile {profile.name}"))
-            for part, (before, after) in parts.items()
-            for entry, value in after.items()
-            if before.get(entry) != value
-            for name in [f"{part}.{entry}"]
-        ]
-
-
-_HAN_ROWS = (
-    Row("mgn", "Table 1", "HAN"),
-    Row("mgn", "Table 2", "MGN", "CUG off, MCG off"),
-    Row("mgn", "text", "HAN"),
-    Row("mgn_abstract", "Table 1", "HAN"),
-    Row("mgn_abstract", "text", "HAN"),
-    Row("mgn_supp", "Table 1", "HAN"),
-    Row("mgn_supp", "text", "HAN"),
-    Row("ma", "Table 1", "HAN"),
-    Row("ma", "Table 2", "Baseline"),
-    Row("ma", "text", "HAN"),
-    Row("ma", "text", "Baseline"),
-    Row("cross_modal", "Table 1", "HAN"),
-    Row("cross_modal", "Table 2", "HAN"),
-    Row("cross_modal", "text", "HAN"),
-)
-
-REGISTRY: dict[str, Experiment] = {
-    experiment.name: experiment
-    for experiment in (
-        Experiment("han/han", "HAN", _HAN_ROWS, model="han", core=True),
-        Experiment(
-            "reference/linear",
-            "Linear, mean pooling",
-            model="linear",
-            # At HAN's rate the layer is still far from its optimum after 40 epochs: a floor that is
-            # too low would flatter everything above it.
-            training=TrainingConfig(learning_rate=3e-3),
-            core=True,
-            overrides={
-                profile: (Override("training.epochs", 40, "40 epochs of it take seconds"),)
-                for profile in ("quick", "medium")
-            },
-        ),
-        Experiment("reference/oracle", "Oracle decoder", training=None, core=True),
-    )
-}
-"""Every experiment, by name; tables and the status page keep this order."""
+GATES: tuple[Gate | None, ...] = ("video", "modality", None)
+"""The rules of :func:`avvp.decode` by which every run scores its probabilities besides its own."""
 
 
 def get_profile(name: str) -> Profile:
@@ -316,6 +149,18 @@ def is_current(run: Run) -> bool:
     return run.hash == run_hash(configuration, fingerprint, run.seed)
 
 
+def weights_path(
+    experiment: Experiment, *, profile: Profile, source: Source, seed: int, runs: Path
+) -> Path:
+    """Where the weights that a run selected lie, for those that come after it."""
+    found = run_hash(experiment.configuration(profile), source.fingerprint, seed)
+    path = run_path(
+        runs, data=source.name, profile=profile.name, experiment=experiment.name, seed=seed
+    )
+    # A changed definition trains in a folder of its own, not on from old checkpoints.
+    return path.with_suffix("") / found[:12] / SELECTED
+
+
 def run(
     experiment: Experiment,
     *,
@@ -332,13 +177,16 @@ def run(
     its file of arrays holds:
 
     * ``per_video`` (N, 10) float16, per cent, by :data:`avvp.metrics.METRICS`;
+    * ``gates`` (3, 10): the ten numbers under each of :data:`GATES`;
     * ``threshold_curve`` (19, 10) and ``overlap_curve`` (9, 5): see :mod:`avvp.curves`;
     * ``reliability/`` + ``video``, ``audio``, ``visual``, ``segment_audio``, ``segment_visual``
       (20, 3): see :func:`avvp.curves.reliability`; the video's truth is its weak label;
     * ``history/`` + every entry of :attr:`avvp.training.FitResult.history` (epochs,), and
       ``selected_epoch``;
     * ``timelines/`` of some test videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T),
-      the five probabilities of :class:`avvp.Parsing`, and every extra that it has a video.
+      the five probabilities of :class:`avvp.Parsing`, and every extra that it has a video;
+    * ``refinement/`` + every entry of :func:`avvp.refinement.removals`, where labels were refined;
+    * ``embedding/`` + every entry of :func:`avvp.embedding.event_embedding`, where asked for.
 
     Args:
         experiment: an entry of the registry.
@@ -346,33 +194,38 @@ def run(
         data: ``"sim"`` or the path of an HDF5 file.
         seed: of training.
         device: see :func:`avvp.training.choose_device`.
-        runs: where the run lands.
+        runs: where the run lands, and where the run that this one comes after has left its weights.
         progress: show a bar.
+
+    Raises:
+        AvvpError: the run that this one comes after is not there.
     """
     chosen = choose_device(device)
     source = open_source(data, profile)
     configuration = experiment.configuration(profile)
     found = run_hash(configuration, source.fingerprint, seed)
-    path = run_path(
-        runs, data=source.name, profile=profile.name, experiment=experiment.name, seed=seed
-    )
     with PeakMemory(chosen) as memory:
         test = _split(source, "test", profile, chosen)
         if test.true_audio is None or test.true_visual is None:
             raise AvvpError(f"The test split of {data} has no annotated seconds: nothing to score.")
-        if experiment.training is None:
-            parsed = _decoded(experiment, source)
-        else:
-            # A changed definition trains in a folder of its own, not on from old checkpoints.
-            folder = path.with_suffix("") / found[:12]
+        here = experiment.at(profile)
+        place = {"profile": profile, "source": source, "seed": seed, "runs": runs}
+        before = REGISTRY[experiment.after] if experiment.after else None
+        base = before and _network_before(experiment, before, chosen, **place)
+        if experiment.training is not None:
             parsed = _trained(
-                experiment.at(profile),
+                here,
                 *(_split(source, split, profile, chosen) for split in SPLITS),
+                base=base,
                 seed=seed,
                 device=chosen,
-                folder=folder,
+                folder=weights_path(experiment, **place).parent,
                 progress=progress,
             )
+        elif before:
+            parsed = _rescored(before.at(profile), base, test)
+        else:
+            parsed = _decoded(experiment, source)
 
     truth = test.true_audio.cpu(), test.true_visual.cpu()
     decided = decode(parsed.parsing, gate=experiment.gate)
@@ -399,13 +252,15 @@ def run(
         metrics=evaluation.ten(),
         counts=evaluation.counts.tolist(),
         hash=found,
+        after=before and run_hash(before.configuration(profile), source.fingerprint, seed),
     )
     arrays = {
         "per_video": evaluation.per_video.numpy().astype(np.float16),
+        "gates": _gates(parsed.parsing, *truth),
         "threshold_curve": threshold_curve(parsed.parsing, *truth, gate=experiment.gate).numpy(),
         "overlap_curve": overlap_curve(*decided, *truth).numpy(),
         **_reliabilities(parsed.parsing, test.weak.cpu(), *truth),
-        **parsed.history,
+        **parsed.arrays,
         **_timelines(parsed.parsing, test.ids, *truth),
     }
     write_run(runs, result, arrays)
@@ -418,7 +273,7 @@ class _Parsed(NamedTuple):
     parsing: Parsing
     seconds: float
     parameters: int
-    history: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray]
 
 
 def _decoded(experiment: Experiment, source: Source) -> _Parsed:
@@ -430,17 +285,60 @@ def _decoded(experiment: Experiment, source: Source) -> _Parsed:
     return _Parsed(parsing, time.monotonic() - started, 0, {})
 
 
+def _network_before(
+    experiment: Experiment,
+    before: Experiment,
+    device: torch.device,
+    *,
+    profile: Profile,
+    source: Source,
+    seed: int,
+    runs: Path,
+) -> torch.nn.Module:
+    """The network of the run that ``experiment`` comes after, or under its options (rescoring)."""
+    path = weights_path(before, profile=profile, source=source, seed=seed, runs=runs)
+    if not path.exists():
+        raise AvvpError(
+            f"{experiment.name} comes after {before.name}, whose weights (profile {profile.name}, "
+            f"seed {seed}) are not at {path}; `avvp reproduce --profile {profile.name} --only "
+            f"{experiment.name}` makes both."
+        )
+    maker = (before if experiment.training else experiment).at(profile)
+    network = build(maker.model, **maker.options).to(device)
+    read_weights(network, path)
+    return network.eval()
+
+
 def _trained(
     here: Experiment,
     train: Videos,
     val: Videos,
     test: Videos,
     *,
+    base: torch.nn.Module | None,
     seed: int,
     device: torch.device,
     folder: Path,
     progress: bool,
 ) -> _Parsed:
+    arrays: dict[str, np.ndarray] = {}
+    targets = None
+    precision = here.training.precision
+    if here.refinement:
+        refined = refine(
+            base,
+            train,
+            config=here.refinement,
+            seed=seed,
+            visual_smoothing=here.objective.visual_smoothing,
+            precision=precision,
+        )
+        arrays |= {f"refinement/{k}": v.numpy() for k, v in removals(refined, train).items()}
+        wanted = Targets(*(x.to(train.weak.device) for x in refined.targets))
+
+        def targets(batch: Batch) -> Targets:
+            return Targets(*(x[batch.index] for x in wanted))
+
     network = seeded(seed, lambda: build(here.model, **here.options)).to(device)
     fitted = fit(
         network,
@@ -450,18 +348,37 @@ def _trained(
         config=here.training,
         seed=seed,
         folder=folder,
+        targets=targets,
+        watch=getattr(network, "token_scores", None),
         progress=progress,
     )
-    history = {
+    arrays |= {
         f"history/{entry}": np.array([epoch[entry] for epoch in fitted.history])
         for entry in fitted.history[0]
     }
+    arrays["selected_epoch"] = np.array(fitted.selected_epoch)
+    if here.embedded:
+        drawn = event_embedding(network, test, precision=precision)
+        arrays |= {f"embedding/{k}": v for k, v in drawn.items()}
     return _Parsed(
-        predict(network, test, precision=here.training.precision),
-        fitted.seconds,
-        sum(p.numel() for p in network.parameters() if p.requires_grad),
-        history | {"selected_epoch": np.array(fitted.selected_epoch)},
+        predict(network, test, precision=precision), fitted.seconds, _parameters(network), arrays
     )
+
+
+def _rescored(before: Experiment, network: torch.nn.Module, test: Videos) -> _Parsed:
+    """The test split as a trained network sees it under other options."""
+    started = time.monotonic()
+    parsing = predict(network, test, precision=before.training.precision)
+    return _Parsed(parsing, time.monotonic() - started, _parameters(network), {})
+
+
+def _parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _gates(parsing: Parsing, *truth: torch.Tensor) -> np.ndarray:
+    scores = (evaluate(*decode(parsing, gate=gate), *truth) for gate in GATES)
+    return np.array([[ten[name] for name in METRICS] for ten in scores])
 
 
 def _reliabilities(
@@ -501,10 +418,18 @@ def _timelines(
 
 
 def one_step(experiment: Experiment, *, runs: Path) -> Run:
-    """Train an experiment for one step on a handful of simulated videos: does it hold together?"""
+    """Train an experiment, and what it comes after, for one step on a handful of simulated videos:
+    does it hold together?
+    """
     size = experiment.training.batch_size if experiment.training else 8
     profile = Profile("one-step", "one step", size, 8, 8, epochs=1, seeds=1)
-    return run(experiment, profile=profile, device="cpu", runs=runs, progress=False)
+    options = {"profile": profile, "device": "cpu", "runs": runs, "progress": False}
+    before = []
+    while (before or [experiment])[-1].after:
+        before.append(REGISTRY[(before or [experiment])[-1].after])
+    for earlier in reversed(before):
+        run(earlier, **options)
+    return run(experiment, **options)
 
 
 @cache

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from avvp.errors import AvvpError
 from avvp.experiments import (
+    REGISTRY,
     Experiment,
     Profile,
     Source,
@@ -26,6 +27,7 @@ from avvp.experiments import (
     get_profile,
     open_source,
     run,
+    weights_path,
 )
 from avvp.results import RESULTS, RUNS, read_run, run_hash, run_path
 from avvp.training import choose_device
@@ -110,6 +112,26 @@ def missing(
     return found
 
 
+def in_waves(
+    jobs: Sequence[Job], *, profile: Profile, source: Source, runs: Path
+) -> list[list[Job]]:
+    """The jobs, and those whose weights they start from where these are missing, in an order.
+
+    A job of one wave needs nothing but jobs of earlier waves.
+    """
+    todo = {str(job): job for job in jobs}
+    for job in jobs:
+        experiment = job.experiment
+        while experiment.after:
+            experiment = REGISTRY[experiment.after]
+            place = {"profile": profile, "source": source, "seed": job.seed, "runs": runs}
+            if not weights_path(experiment, **place).exists():
+                earlier = Job(experiment, job.seed)
+                todo.setdefault(str(earlier), earlier)
+    depths = sorted({job.experiment.depth for job in todo.values()})
+    return [[job for job in todo.values() if job.experiment.depth == depth] for depth in depths]
+
+
 def reproduce(
     *,
     profile: str,
@@ -125,6 +147,8 @@ def reproduce(
 ) -> Reproduction:
     """Train and score what is missing in ``runs`` and ``results``; an experiment that fails does
     not stop the others.
+
+    What an experiment comes after is trained first, if its weights are not in ``runs``.
 
     Args:
         profile: a name in :data:`avvp.experiments.PROFILES`.
@@ -162,32 +186,34 @@ def reproduce(
             wanted.append(experiment)
     count = seeds or size.seeds
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
+    waves = in_waves(todo, profile=size, source=source, runs=runs)
     arguments = {"profile": size, "data": data, "device": device, "runs": runs}
     failed, made = {}, []
     with (
         _backend(backend, jobs),
         tqdm(
-            total=len(todo),
+            total=sum(map(len, waves)),
             desc=f"profile {profile}",
             unit="run",
             disable=not progress or not todo,
         ) as bar,
     ):
         inline = backend == "sequential" or (backend == "loky" and jobs == 1)
+        arguments["progress"] = progress and inline
         # Ray's backend hands everything over at the end.
         handed = "list" if backend == "ray" else "generator_unordered"
-        outcomes = joblib.Parallel(return_as=handed)(
-            joblib.delayed(_attempt)(job, arguments | {"progress": progress and inline})
-            for job in todo
-        )
         try:
-            for job, failure in outcomes:
-                if failure is None:
-                    made.append(str(job))
-                else:
-                    failed[str(job)] = failure
-                bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
-                bar.update()
+            for wave in waves:
+                outcomes = joblib.Parallel(return_as=handed)(
+                    joblib.delayed(_attempt)(job, arguments) for job in wave
+                )
+                for job, failure in outcomes:
+                    if failure is None:
+                        made.append(str(job))
+                    else:
+                        failed[str(job)] = failure
+                    bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
+                    bar.update()
         except joblib.externals.loky.process_executor.TerminatedWorkerError:
             raise AvvpError(
                 "A worker process was killed, most likely for lack of memory; give the command "

@@ -5,7 +5,8 @@ image of a video that shares no label with it, and the network no longer finds t
 then the sound alone does not carry it: the label is dropped from the audio target.
 """
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,33 @@ from avvp.losses import Targets, weak_targets
 from avvp.training import Precision, autocast, device_of
 
 Modality = Literal["both", "audio", "visual"]
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How the second stage drops labels and how the third uses what is left.
+
+    Attributes:
+        modality: see :func:`refined_targets`.
+        released: see :func:`refined_targets`.
+        partners: see :func:`draw_partners`; the release has one.
+        threshold: see :func:`unreliable_labels`.
+    """
+
+    modality: Modality = "both"
+    released: bool = True
+    partners: int = 1
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.modality not in get_args(Modality):
+            raise AvvpError(
+                f"modality is {self.modality!r}; it must be one of {', '.join(get_args(Modality))}."
+            )
+        if not isinstance(self.partners, int) or self.partners < 1:
+            raise AvvpError(f"partners is {self.partners!r}; it must be at least 1.")
+        if not self.threshold > 0:
+            raise AvvpError(f"threshold is {self.threshold}; it must be above 0.")
 
 
 class Exchanged(NamedTuple):
@@ -218,3 +246,123 @@ def refined_targets(
     if modality != "audio":
         visual = visual.masked_fill(drop_visual & weak.bool(), 0.0)
     return Targets(video, audio, visual)
+
+
+class Refined(NamedTuple):
+    """What the second stage leaves for the third."""
+
+    targets: Targets  # (N, C) each
+    drop_audio: Tensor  # (N, C) bool, on the CPU like the rest
+    drop_visual: Tensor
+    accuracy_audio: Tensor  # (C,)
+    accuracy_visual: Tensor
+    exchanged: Exchanged
+
+    def dropped_at(self, weak: Tensor, *, threshold: float) -> tuple[Tensor, Tensor]:
+        """What another threshold would have dropped: audio and visual, bool (N, C)."""
+        return unreliable_labels(
+            *self.exchanged[2:],
+            weak,
+            self.accuracy_audio,
+            self.accuracy_visual,
+            threshold=threshold,
+        )
+
+
+def refine(
+    network: nn.Module,
+    videos: Videos,
+    *,
+    config: Refinement,
+    seed: int,
+    visual_smoothing: float = 0.1,
+    precision: Precision = "float32",
+) -> Refined:
+    """MA's second stage, whole: exchange tracks, judge the labels, write the third stage's targets.
+
+    Args:
+        network: the trained base model.
+        videos: the training split.
+        config: which labels go.
+        seed: of the partners.
+        visual_smoothing: see :func:`avvp.losses.weak_targets`.
+        precision: see :func:`exchanged`.
+
+    Raises:
+        AvvpError: a video has no partner.
+    """
+    weak = videos.weak.cpu()
+    generator = torch.Generator().manual_seed(seed)
+    partners = draw_partners(weak, generator=generator, partners=config.partners)
+    found = exchanged(network, videos, partners, precision=precision)
+    accuracy_audio = class_accuracies(found.a, weak)
+    accuracy_visual = class_accuracies(found.v, weak)
+    drop_audio, drop_visual = unreliable_labels(
+        *found[2:], weak, accuracy_audio, accuracy_visual, threshold=config.threshold
+    )
+    targets = refined_targets(
+        weak,
+        drop_audio,
+        drop_visual,
+        modality=config.modality,
+        released=config.released,
+        visual_smoothing=visual_smoothing,
+    )
+    return Refined(targets, drop_audio, drop_visual, accuracy_audio, accuracy_visual, found)
+
+
+CUTS: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Thresholds at which :func:`removals` counts."""
+EXAMPLES = 8
+"""Training videos that :func:`removals` keeps for figures."""
+
+
+def removals(refined: Refined, videos: Videos) -> dict[str, Tensor]:
+    """What the second stage removed, and, where the truth is known, whether rightly.
+
+    A label is rightly removed from a modality if its class is not in that modality in any second of
+    the video: what simulated training data knows and LLP's does not.
+
+    Args:
+        refined: as :func:`refine` returns it, for ``videos``.
+        videos: the training split.
+
+    Returns:
+        ``labels`` (C,): weak labels. ``removed`` (2, C): audio, visual. ``removed_both`` (C,).
+        ``accuracy`` (2, C). ``removed_at`` (9, 2): removals at the thresholds :data:`CUTS`. The
+        first :data:`EXAMPLES` videos with several labels that lost a visual one: ``example_rows``
+        (K,), ``example_weak``, ``example_drop_audio``, ``example_drop_visual`` (K, C). With truth:
+        ``absent`` and ``right`` (2, C), labels that a modality does not have and those among them
+        that were removed; ``right_at`` (9, 2); ``example_true_audio``, ``example_true_visual``
+        (K, C, T).
+    """
+    weak = videos.weak.cpu()
+    dropped = torch.stack([refined.drop_audio, refined.drop_visual])  # (2, N, C)
+    at = torch.stack(
+        [torch.stack(refined.dropped_at(weak, threshold=cut)) for cut in CUTS]
+    )  # (9, 2, N, C)
+    several = (weak.sum(dim=1) > 1) & refined.drop_visual.any(dim=1)
+    rows = several.nonzero()[:EXAMPLES, 0]
+    found = {
+        "labels": weak.sum(dim=0),
+        "removed": dropped.sum(dim=1),
+        "removed_both": dropped.all(dim=0).sum(dim=0),
+        "accuracy": torch.stack([refined.accuracy_audio, refined.accuracy_visual]),
+        "removed_at": at.sum(dim=(2, 3)),
+        "example_rows": rows,
+        "example_weak": weak[rows],
+        "example_drop_audio": refined.drop_audio[rows],
+        "example_drop_visual": refined.drop_visual[rows],
+    }
+    if videos.true_audio is not None and videos.true_visual is not None:
+        true_audio, true_visual = videos.true_audio.cpu(), videos.true_visual.cpu()
+        present = torch.stack([true_audio.any(dim=-1), true_visual.any(dim=-1)])
+        absent = weak & ~present  # (2, N, C)
+        found |= {
+            "absent": absent.sum(dim=1),
+            "right": (dropped & absent).sum(dim=1),
+            "right_at": (at & absent).sum(dim=(2, 3)),
+            "example_true_audio": true_audio[rows],
+            "example_true_visual": true_visual[rows],
+        }
+    return found

@@ -58,6 +58,7 @@ class Run:
             :attr:`avvp.metrics.Evaluation.counts`.
         hash: of what determines the run; see :func:`run_hash`.
         stale: somebody noted that the registry has changed since.
+        after: the hash of the run whose network this one started from, if it did.
     """
 
     experiment: str
@@ -77,6 +78,7 @@ class Run:
     counts: list
     hash: str
     stale: bool = False
+    after: str | None = None
 
 
 def run_hash(configuration: Mapping[str, Any], data_fingerprint: str, seed: int) -> str:
@@ -135,6 +137,8 @@ def read_run(path: str | Path) -> Run:
         )
     for field in dataclasses.fields(Run):
         if field.name not in content:
+            if field.default is not dataclasses.MISSING:
+                continue
             raise AvvpError(f"{path} has no entry {field.name!r}; {advice}.")
         kind = getattr(field.type, "__origin__", field.type)
         value = content[field.name]
@@ -142,7 +146,8 @@ def read_run(path: str | Path) -> Run:
         right = isinstance(value, (int, float) if kind is float else kind)
         if not right or (isinstance(value, bool) and kind is not bool):
             raise AvvpError(
-                f"{path}: {field.name!r} is {value!r}, expected {kind.__name__}; {advice}."
+                f"{path}: {field.name!r} is {value!r}, expected {getattr(kind, '__name__', kind)}; "
+                f"{advice}."
             )
     unknown = sorted(set(content) - {field.name for field in dataclasses.fields(Run)})
     if unknown:

@@ -8,10 +8,11 @@ dropout draws from.
 import io
 import json
 import math
+import pickle
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -234,6 +235,7 @@ def fit(
     seed: int,
     folder: str | Path,
     targets: Callable[[Batch], Targets] | None = None,
+    watch: Callable[[], Mapping[str, float]] | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
 ) -> FitResult:
@@ -250,6 +252,7 @@ def fit(
         folder: where checkpoints live. A finished or cut-off run found there goes on from its last
             checkpoint; one of another configuration is refused.
         targets: what to compare a batch with; the weak labels by default.
+        watch: called after every epoch; what it returns joins the history.
         progress: show a bar.
         checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides one
             at the end of every epoch.
@@ -316,6 +319,7 @@ def fit(
                 "learning_rate": config.learning_rate_at(epoch),
                 **{name: float(value) / len(train) for name, value in state["sums"].items()},
                 **{f"val/{name}": value for name, value in scores.items()},
+                **(watch() if watch else {}),
             }
         )
         bar.set_postfix_str(f"val Type@AV {scores['segment/type_av']:.1f}")
@@ -326,7 +330,7 @@ def fit(
         state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
         save()
     bar.close()
-    network.load_state_dict(torch.load(folder / SELECTED, weights_only=True, map_location=device))
+    read_weights(network, folder / SELECTED)
     network.eval()
     return FitResult(state["history"], state["best_epoch"], state["seconds"])
 
@@ -355,6 +359,22 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     """Make a network whose initial weights, and whose later dropout, follow from ``seed``."""
     torch.manual_seed(seed)
     return make()
+
+
+def read_weights(network: nn.Module, path: Path) -> None:
+    """Load the weights that :func:`fit` selected into ``network``, on its device.
+
+    Raises:
+        AvvpError: the file is damaged, holds something else, or belongs to another network.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location=device_of(network))
+        network.load_state_dict(state)
+    except (AttributeError, EOFError, KeyError, pickle.UnpicklingError, RuntimeError, TypeError):
+        raise AvvpError(
+            f"{path} does not hold the weights of a {type(network).__name__} with these options; "
+            "delete it and train again."
+        ) from None
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:

@@ -86,3 +86,22 @@ class HAN(nn.Module):
             pooled.segment[:, :, 1],
             extras,
         )
+
+    def event_features(
+        self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor, heard: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One feature a class of every video, audio and visual: a mean over an event's seconds.
+
+        Args:
+            audio, visual_2d, visual_3d: as in :meth:`forward`.
+            heard, seen: (B, C, T) bool, the seconds to average the features after attention over.
+
+        Returns:
+            two tensors (B, C, D); zeros where a class is on in no second.
+        """
+        _, _, a_hat, v_hat, _ = self.features(audio, visual_2d, visual_3d)
+        averaged = (
+            mask.to(x.dtype) @ x / mask.sum(dim=-1, keepdim=True).clamp(min=1)
+            for mask, x in ((heard, a_hat), (seen, v_hat))
+        )
+        return tuple(averaged)

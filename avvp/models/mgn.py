@@ -8,6 +8,7 @@ C = 25 classes, D = 128 channels; N elements are grouped onto n tokens.
 from typing import Literal, NamedTuple, get_args
 
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +17,7 @@ from avvp.events import CLASSES, SEGMENTS, Parsing
 from avvp.models.layers import FrontEnd, segment_similarity
 
 Assigned = Literal["soft", "hard"]
+Score = Literal["released", "printed", "over_time", "relative", "video"]
 
 HEADS = 8
 EXPANSION = 4
@@ -25,8 +27,13 @@ MIXED = 64
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention in 8 heads of consecutive channels (Eq. 3, MGN): (B, T, D) reads (B, S, D)."""
-    q, k, v = (x.unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value))
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    # In float32 also under autocast: in bfloat16 its gradient takes a processor ten times as long.
+    with torch.autocast(query.device.type, enabled=False):
+        wide = torch.promote_types(query.dtype, torch.float32)
+        q, k, v = (
+            x.to(wide).unflatten(-1, (HEADS, -1)).transpose(1, 2) for x in (query, key, value)
+        )
+        return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class DropPath(nn.Module):
@@ -195,15 +202,41 @@ class Grouping(nn.Module):
         return h + self.feed_forward(self.norm_grouped(h)), logits, assignment
 
 
+def score_map(logits: Tensor, assignment: Tensor, *, score: Score, hard: bool = False) -> Tensor:
+    """What a video's probability of a class is multiplied by in each second (Eq. 18, MGN).
+
+    Args:
+        logits: (B, C, T), noise-free: how well each segment fits each class token.
+        assignment: (B, C, T), how the segments were handed out; sums to 1 over the C tokens.
+        score: ``"printed"`` is the assignment itself, so at most one class a second can pass 0.5.
+            ``"over_time"`` is a softmax over the seconds. ``"released"`` is one plus a softmax over
+            the seconds of the softmax over classes, and the assignment itself where that is hard.
+            ``"relative"``, ours, is the assignment relative to the class's best second.
+            ``"video"`` is 1: no localisation at all.
+        hard: the assignment is hard.
+
+    Returns:
+        (B, C, T) float32.
+    """
+    if score == "video":
+        return torch.ones_like(logits, dtype=torch.float32)
+    if score == "printed" or (score == "released" and hard):
+        return assignment.float()
+    if score == "over_time":
+        return logits.float().softmax(dim=2)
+    soft = logits.float().softmax(dim=1)
+    return 1 + soft.softmax(dim=2) if score == "released" else soft / soft.amax(2, keepdim=True)
+
+
 class Grouped(NamedTuple):
     """What MGN knows of B videos before it classifies."""
 
     audio: Tensor  # (B, C, D) class-aware audio features, g^a of Eq. (9)
     visual: Tensor  # (B, C, D)
     both: Tensor  # (B, C, D) g^av of Eq. (15)
-    logits_audio: Tensor  # (B, C, T) noise-free: which segment goes to which token
+    logits_audio: Tensor  # (B, C, T) noise-free: which segment goes to which token; 0: no grouping
     logits_visual: Tensor
-    assignment_audio: Tensor  # (B, C, T) sums to 1 over C
+    assignment_audio: Tensor  # (B, C, T) sums to 1 over C; 0 where there is no grouping
     assignment_visual: Tensor
     segments_audio: Tensor  # (B, T, D) audio after its encoder, in the order of time
     segments_visual: Tensor  # (B, T, D) visual before its encoder
@@ -222,6 +255,14 @@ class MGN(nn.Module):
         depths: encoder blocks of audio, of visual, and across modalities.
         unimodal: how segments are assigned to class tokens (CUG).
         crossmodal: how audio tokens are assigned to visual ones (MCG).
+        unimodal_grouping: False leaves CUG out: the class tokens as they leave the encoder, where
+            they read the segments, stand in for the groups. Nothing is assigned then, and ``score``
+            has to be ``"video"``. Our reading: the papers define no such network.
+        crossmodal_grouping: False leaves MCG out, encoder included: the joint token of a class is
+            the mean of its audio and its visual token. Our reading, as above.
+        audio_time: ``"visual"`` is the release, where sound is regrouped onto the visual segments.
+            ``"own"`` leaves that block out, so that the audio segments keep their own time (ours).
+        score: see :func:`score_map`. It changes no weight: no loss sees a segment's score.
         width: D, a multiple of 8.
         drop_path: rate at which an encoder's branch is left out, the same in every block.
     """
@@ -232,6 +273,10 @@ class MGN(nn.Module):
         depths: tuple[int, int, int] = (3, 3, 6),
         unimodal: Assigned = "soft",
         crossmodal: Assigned = "soft",
+        unimodal_grouping: bool = True,
+        crossmodal_grouping: bool = True,
+        audio_time: Literal["visual", "own"] = "visual",
+        score: Score = "released",
         width: int = 128,
         drop_path: float = 0.1,
     ) -> None:
@@ -245,6 +290,21 @@ class MGN(nn.Module):
         for name, value in (("unimodal", unimodal), ("crossmodal", crossmodal)):
             if value not in get_args(Assigned):
                 raise AvvpError(f"{name} is {value!r}; it must be 'soft' or 'hard'.")
+        for name, value in (
+            ("unimodal_grouping", unimodal_grouping),
+            ("crossmodal_grouping", crossmodal_grouping),
+        ):
+            if not isinstance(value, bool):
+                raise AvvpError(f"{name} is {value!r}; it must be True or False.")
+        if audio_time not in ("visual", "own"):
+            raise AvvpError(f"audio_time is {audio_time!r}; it must be 'visual' or 'own'.")
+        if score not in get_args(Score):
+            raise AvvpError(f"score is {score!r}; it must be one of {', '.join(get_args(Score))}.")
+        if not unimodal_grouping and score != "video":
+            raise AvvpError(
+                f"score is {score!r}, but without unimodal grouping no segment is assigned to a "
+                "class; it must be 'video'."
+            )
         if width < HEADS or width % HEADS:
             raise AvvpError(f"width is {width}; it must be a multiple of {HEADS}.")
         if not 0 <= drop_path < 1:
@@ -255,17 +315,25 @@ class MGN(nn.Module):
 
         hard, hard_across = unimodal == "hard", crossmodal == "hard"
         self.unimodal = unimodal
+        self.unimodal_grouping = unimodal_grouping
+        self.crossmodal_grouping = crossmodal_grouping
+        self.audio_time = audio_time
+        self.score = score
         # Built in the order of the release, so that a seed draws the weights in that order.
         self.front_end = FrontEnd(width)
         self.audio_token = nn.Parameter(torch.zeros(CLASSES, width))
         self.visual_token = nn.Parameter(torch.zeros(CLASSES, width))
         self.audio_encoder = encoder(depths[0])
-        self.segment_grouping = Grouping(SEGMENTS, width, hard=not hard)
-        self.audio_grouping = Grouping(CLASSES, width, hard=hard)
+        if unimodal_grouping and audio_time == "visual":
+            self.segment_grouping = Grouping(SEGMENTS, width, hard=not hard)
+        if unimodal_grouping:
+            self.audio_grouping = Grouping(CLASSES, width, hard=hard)
         self.visual_encoder = encoder(depths[1])
-        self.visual_grouping = Grouping(CLASSES, width, hard=hard)
-        self.cross_modal_encoder = encoder(depths[2])
-        self.cross_modal_grouping = Grouping(CLASSES, width, hard=hard_across)
+        if unimodal_grouping:
+            self.visual_grouping = Grouping(CLASSES, width, hard=hard)
+        if crossmodal_grouping:
+            self.cross_modal_encoder = encoder(depths[2])
+            self.cross_modal_grouping = Grouping(CLASSES, width, hard=hard_across)
         self.video_classifier = nn.Linear(width, 1)
         self.audio_classifier = nn.Linear(width, 1)
         self.visual_classifier = nn.Linear(width, 1)
@@ -286,11 +354,22 @@ class MGN(nn.Module):
 
         a_hat, audio_tokens = encoded(self.audio_encoder, a, self.audio_token)
         v_hat, visual_tokens = encoded(self.visual_encoder, v, self.visual_token)
-        regrouped, _, _ = self.segment_grouping(a_hat, v)  # (B, T, D), a row a visual segment
-        g_a, logits_a, assignment_a = self.audio_grouping(regrouped, audio_tokens)
-        g_v, logits_v, assignment_v = self.visual_grouping(v_hat, visual_tokens)
-        across = self.cross_modal_encoder(torch.cat([g_a, g_v], dim=1))  # (B, 2C, D)
-        g_av, _, _ = self.cross_modal_grouping(*across.chunk(2, dim=1))
+        if self.unimodal_grouping:
+            sound = a_hat
+            if self.audio_time == "visual":
+                sound, _, _ = self.segment_grouping(a_hat, v)  # (B, T, D), a row a visual segment
+            g_a, logits_a, assignment_a = self.audio_grouping(sound, audio_tokens)
+            g_v, logits_v, assignment_v = self.visual_grouping(v_hat, visual_tokens)
+        else:
+            g_a, g_v = audio_tokens, visual_tokens
+            logits_a, logits_v, assignment_a, assignment_v = g_a.new_zeros(
+                4, len(a), CLASSES, SEGMENTS
+            )
+        if self.crossmodal_grouping:
+            across = self.cross_modal_encoder(torch.cat([g_a, g_v], dim=1))  # (B, 2C, D)
+            g_av, _, _ = self.cross_modal_grouping(*across.chunk(2, dim=1))
+        else:
+            g_av = (g_a + g_v) / 2
         return Grouped(
             g_a, g_v, g_av, logits_a, logits_v, assignment_a, assignment_v, a_hat, v
         )  # fmt: skip
@@ -304,7 +383,7 @@ class MGN(nn.Module):
             visual_3d: (B, T, 512).
 
         Returns:
-            Segment scores may exceed 1 (by up to 1.232 where ``unimodal`` is soft). Extras:
+            As released, segment scores may exceed 1 (up to 1.232, soft assignment). Extras:
             ``token_logits_audio`` and ``_visual`` (C, C); ``assignment_audio`` and ``_visual``
             (B, C, T), the soft, noise-free one; ``similarity`` (B, T, T), our choice for MA's
             contrast, which no release combines with MGN: encoded sound against the image before its
@@ -324,11 +403,14 @@ class MGN(nn.Module):
             logits.float().softmax(dim=1)
             for logits in (grouped.logits_audio, grouped.logits_visual)
         )
-        if self.unimodal == "soft":
-            maps = (1 + soft.softmax(dim=2) for soft in (soft_audio, soft_visual))
-        else:
-            maps = (grouped.assignment_audio.float(), grouped.assignment_visual.float())
-        # Eq. 18 with the released map in place of A.
+        maps = (
+            score_map(logits, assignment, score=self.score, hard=self.unimodal == "hard")
+            for logits, assignment in (
+                (grouped.logits_audio, grouped.assignment_audio),
+                (grouped.logits_visual, grouped.assignment_visual),
+            )
+        )
+        # Eq. 18.
         segment_audio, segment_visual = (
             (p[:, :, None] * score).transpose(1, 2)  # (B, T, C)
             for p, score in zip((heard, seen), maps, strict=True)
@@ -341,3 +423,40 @@ class MGN(nn.Module):
             "similarity": segment_similarity(grouped.segments_audio, grouped.segments_visual),
         }
         return Parsing(video, heard, seen, segment_audio, segment_visual, extras)
+
+    def event_features(
+        self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor, heard: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One feature a class of every video, audio and visual: its class-aware token.
+
+        Args:
+            audio, visual_2d, visual_3d: as in :meth:`forward`.
+            heard, seen: (B, C, T) bool, not used here: a token stands for the whole video.
+
+        Returns:
+            two tensors (B, C, D).
+        """
+        grouped = self.features(audio, visual_2d, visual_3d)
+        return grouped.audio, grouped.visual
+
+    def token_scores(self) -> dict[str, float]:
+        """How well the token classifier knows the class tokens (SUPP, section 5).
+
+        Returns:
+            ``token_audio_precision``, ``_recall``, ``_f1`` and the same of ``token_visual``, each
+            a mean over the C classes, in [0, 1].
+        """
+        own = range(CLASSES)
+        with torch.no_grad():
+            found = {
+                "audio": self.token_classifier(self.audio_token).argmax(dim=-1).tolist(),
+                "visual": self.token_classifier(self.visual_token).argmax(dim=-1).tolist(),
+            }
+        scores = {}
+        for modality, predicted in found.items():
+            three = precision_recall_fscore_support(
+                own, predicted, average="macro", zero_division=0.0
+            )[:3]
+            for name, value in zip(("precision", "recall", "f1"), three, strict=True):
+                scores[f"token_{modality}_{name}"] = float(value)
+        return scores

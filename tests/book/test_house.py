@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("events", "metrics", "curves", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
+    ("embedding", "registry"),
     ("experiments", "fan_out", "tables"),
     ("figures", "bookmaking"),
     ("commands", "cli"),

@@ -1,0 +1,429 @@
+"""What is trained, and how much of it: the profiles and the registry of experiments.
+
+An :class:`Experiment` says what is trained and which printed rows it regenerates; a
+:class:`Profile` says how much of it. ``experiment.at(profile)`` is what actually runs, and the
+difference between the two is what the status page lists. :mod:`avvp.experiments` runs them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
+
+from avvp.data.simulate import PROFILE_SIZES, SPLITS
+from avvp.errors import AvvpError
+from avvp.events import Gate
+from avvp.losses import ContrastiveObjective, Objective
+from avvp.published import Row
+from avvp.refinement import Refinement
+from avvp.training import Precision, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much data, how many epochs and how many seeds.
+
+    Attributes:
+        name: in commands and paths.
+        purpose: in a few words.
+        train, val, test: videos.
+        epochs: at most so many, whatever an experiment asks for; None: as published. Decay points
+            of the learning rate move in proportion.
+        seeds: training seeds 1 to n; 0: nothing is trained.
+        core_only: leave out what is not ``core``, unless it is asked for by name.
+        precision: of matrix products, unless an experiment overrides it.
+    """
+
+    name: str
+    purpose: str
+    train: int
+    val: int
+    test: int
+    epochs: int | None = None
+    seeds: int = 1
+    core_only: bool = False
+    precision: Precision = "float32"
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile("published", "read the committed results", seeds=0, **PROFILE_SIZES["full"]),
+        Profile("smoke", "check that everything executes", epochs=1, **PROFILE_SIZES["smoke"]),
+        Profile(
+            "quick", "try the code on a laptop", epochs=8, core_only=True, **PROFILE_SIZES["quick"]
+        ),
+        Profile(
+            "medium",
+            "a processor over lunch",
+            epochs=12,
+            seeds=3,
+            precision="bfloat16",
+            **PROFILE_SIZES["medium"],
+        ),
+        Profile(
+            "full", "as published, on a GPU", seeds=5, precision="bfloat16", **PROFILE_SIZES["full"]
+        ),
+    )
+}
+
+
+class Override(NamedTuple):
+    """A value that a profile changes in one experiment, and why."""
+
+    field: str  # "training.learning_rate", "options.width", ...
+    value: Any
+    reason: str
+
+
+class Change(NamedTuple):
+    """A difference between an experiment as published and as a profile runs it."""
+
+    field: str
+    published: Any
+    here: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One way to train and score one network.
+
+    Attributes:
+        name: ``family/variant``; also where its runs lie.
+        title: in tables.
+        rows: the printed rows that it regenerates.
+        model: a name for :func:`avvp.models.build`.
+        options: keyword arguments of the model.
+        objective: the loss.
+        training: the protocol as published. None: nothing is trained, and the oracle decoder of
+            the simulator parses the test split.
+        core: trained by every profile, quick included.
+        overrides: profile -> what it changes besides the number of epochs.
+        reduced: how the method is smaller than the published one, in a few words; tables add it to
+            the title.
+        after: the experiment whose trained network (same profile, data and seed) this one starts
+            from. With ``refinement`` that network refines the labels; with ``training`` None it is
+            parsed with again, under this entry's ``options``.
+        refinement: drop labels before training, as MA's second stage does.
+        embedded: keep a picture of the test split's events in feature space, see
+            :mod:`avvp.embedding`.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...] = ()
+    model: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    objective: Objective = field(default_factory=Objective)
+    training: TrainingConfig | None = field(default_factory=TrainingConfig)
+    core: bool = False
+    overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
+    reduced: str | None = None
+    after: str | None = None
+    refinement: Refinement | None = None
+    embedded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.refinement and not (self.after and self.training):
+            raise AvvpError(f"{self.name} refines labels; it needs `after` and `training`.")
+        if self.after and self.training and not self.refinement:
+            raise AvvpError(f"{self.name} comes after {self.after} and makes no use of it.")
+
+    @property
+    def label(self) -> str:
+        """The title, and what is reduced about the method."""
+        return f"{self.title} (reduced: {self.reduced})" if self.reduced else self.title
+
+    @property
+    def gate(self) -> Gate | None:
+        """How the test split is decoded; see :func:`avvp.decode`."""
+        if self.training is None:
+            return REGISTRY[self.after].gate if self.after else None
+        return self.training.gate
+
+    @property
+    def depth(self) -> int:
+        """How many experiments have to be run before this one."""
+        return 1 + REGISTRY[self.after].depth if self.after else 0
+
+    def at(self, profile: Profile) -> "Experiment":
+        """What a profile makes of the experiment: fewer epochs, and its own overrides."""
+        changed = {change.field: change.value for change in self.overrides.get(profile.name, ())}
+        options, training = dict(self.options), self.training
+        if training is not None:
+            epochs = min(training.epochs, profile.epochs or training.epochs)
+            training = training.scaled_to(changed.pop("training.epochs", epochs))
+            training = replace(training, precision=profile.precision)
+        for name, value in changed.items():
+            part, _, entry = name.partition(".")
+            if part == "options":
+                options[entry] = value
+            elif part == "training" and hasattr(training, entry):
+                training = replace(training, **{entry: value})
+            else:
+                raise AvvpError(f"{self.name} overrides {name!r}, which it does not have.")
+        return replace(self, options=options, training=training)
+
+    def configuration(self, profile: Profile) -> dict[str, Any]:
+        """What determines a run besides data and seed, in the types of JSON."""
+        here = self.at(profile)
+        content = {
+            "model": here.model,
+            "options": here.options,
+            "objective": asdict(here.objective),
+            "training": here.training and asdict(here.training),
+            "videos": {split: getattr(profile, split) for split in SPLITS},
+        }
+        # Only where they are set: an entry more would change the hash of every other run.
+        if self.refinement:
+            content["refinement"] = asdict(self.refinement)
+        if self.after:
+            content["after"] = {
+                "experiment": self.after,
+                **REGISTRY[self.after].configuration(profile),
+            }
+        return json.loads(json.dumps(content))
+
+    def changes(self, profile: Profile) -> list[Change]:
+        """What a profile changes, each with its reason."""
+        here = self.at(profile)
+        reasons = {change.field: change.reason for change in self.overrides.get(profile.name, ())}
+        parts = {
+            "training": [asdict(e.training) if e.training else {} for e in (self, here)],
+            "options": [self.options, here.options],
+        }
+        return [
+            Change(name, before.get(entry), value, reasons.get(name, f"profile {profile.name}"))
+            for part, (before, after) in parts.items()
+            for entry, value in after.items()
+            if before.get(entry) != value
+            for name in [f"{part}.{entry}"]
+        ]
+
+
+_HAN_ROWS = (
+    Row("mgn", "Table 1", "HAN"),
+    Row("mgn", "Table 2", "MGN", "CUG off, MCG off"),
+    Row("mgn", "text", "HAN"),
+    Row("mgn_abstract", "Table 1", "HAN"),
+    Row("mgn_abstract", "text", "HAN"),
+    Row("mgn_supp", "Table 1", "HAN"),
+    Row("mgn_supp", "text", "HAN"),
+    Row("ma", "Table 1", "HAN"),
+    Row("ma", "Table 2", "Baseline"),
+    Row("ma", "text", "HAN"),
+    Row("ma", "text", "Baseline"),
+    Row("cross_modal", "Table 1", "HAN"),
+    Row("cross_modal", "Table 2", "HAN"),
+    Row("cross_modal", "text", "HAN"),
+)
+
+_MA = TrainingConfig(epochs=12, decay_every=10, selection="last", gate="modality")
+"""MA's protocol as released: no selection, and each modality is filtered by itself."""
+
+_MGN_TERMS = dict.fromkeys(("video", "audio", "visual", "token_class"), 1.0)
+_MGN_QUICK = {"quick": (Override("training.epochs", 20, "class tokens are hardly learnt after 8"),)}
+
+
+def _both(table: str, row: str, setting: str = "") -> tuple[Row, Row]:
+    """A row of MGN's first table, which its extended abstract prints too."""
+    return Row("mgn", table, row, setting), Row("mgn_abstract", table, row, setting)
+
+
+def _ma(variant: str, title: str, rows: tuple[Row, ...] = (), **changes: Any) -> Experiment:
+    settings = {"model": "han", "objective": ContrastiveObjective(), "training": _MA}
+    return Experiment(f"ma/{variant}", title, rows, **(settings | changes))
+
+
+def _refined(
+    variant: str,
+    title: str,
+    rows: tuple[Row, ...] = (),
+    *,
+    after: str = "ma/c",
+    refinement: Refinement = Refinement(),  # noqa: B008 - frozen
+    **changes: Any,
+) -> Experiment:
+    return _ma(variant, title, rows, after=after, refinement=refinement, **changes)
+
+
+def _at_temperature(temperature: float) -> tuple[Experiment, Experiment]:
+    """The base model and its retraining, both at a contrastive temperature."""
+    first = f"c_temperature_{temperature}"
+    told = f"MA (C+R), temperature {temperature}"
+    objective = ContrastiveObjective(temperature=temperature)
+    return (
+        _ma(first, f"MA (C), temperature {temperature}", objective=objective),
+        _refined(
+            f"cr_temperature_{temperature}",
+            told,
+            (Row("ma", "Table 4", "MA", f"tau={temperature}"),),
+            after=f"ma/{first}",
+            objective=objective,
+        ),
+    )
+
+
+def _mgn(variant: str, title: str, rows: tuple[Row, ...] = (), **changes: Any) -> Experiment:
+    settings = {
+        "model": "mgn",
+        "objective": Objective(_MGN_TERMS),
+        "overrides": _MGN_QUICK if changes.get("training", True) else {},
+    }
+    return Experiment(f"mgn/{variant}", title, rows, **(settings | changes))
+
+
+def _at_depths(unimodal: int, crossmodal: int, **changes: Any) -> Experiment:
+    depths = (unimodal, unimodal, crossmodal)
+    return _mgn(
+        "depth_" + "_".join(map(str, depths)),
+        f"MGN, depth {'/'.join(map(str, depths))}",
+        (Row("mgn_supp", "Table 1", "MGN", f"CUG depth {unimodal}, MCG depth {crossmodal}"),),
+        options={"depths": depths},
+        **changes,
+    )
+
+
+def _assigned(unimodal: str, crossmodal: str) -> Experiment:
+    return _mgn(
+        f"{unimodal}_{crossmodal}",
+        f"MGN, {unimodal} CUG, {crossmodal} MCG",
+        (Row("mgn_supp", "Table 2", "MGN", f"CUG {unimodal}, MCG {crossmodal}"),),
+        options={"unimodal": unimodal, "crossmodal": crossmodal},
+    )
+
+
+def _scored(variant: str, title: str, score: str) -> Experiment:
+    """The trained MGN again, with another rule from videos to seconds."""
+    return _mgn(variant, title, options={"score": score}, training=None, after="mgn/mgn")
+
+
+_MA_CR_ROWS = (
+    *_both("Table 1", "MA", "C+R"),
+    Row("ma", "Table 1", "MA", "C+R"),
+    Row("ma", "Table 2", "MA", "C+R"),
+    Row("ma", "Table 3", "MA", "refine=both"),
+    Row("ma", "Table 4", "MA", "tau=0.2"),
+    Row("ma", "text", "MA", "C+R"),
+    Row("cross_modal", "Table 1", "MA", "C+R"),
+    Row("cross_modal", "Table 2", "MA", "C+R"),
+)
+_MGN_ROWS = (
+    *_both("Table 1", "MGN"),
+    Row("mgn", "Table 2", "MGN", "CUG on, MCG on"),
+    Row("mgn", "text", "MGN"),
+    Row("mgn_abstract", "text", "MGN"),
+    Row("mgn_supp", "Table 1", "MGN", "CUG depth 3, MCG depth 6"),
+    Row("mgn_supp", "Table 2", "MGN", "CUG soft, MCG soft"),
+)
+
+REGISTRY: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment("han/han", "HAN", _HAN_ROWS, model="han", core=True, embedded=True),
+        Experiment(
+            "reference/linear",
+            "Linear, mean pooling",
+            model="linear",
+            # At HAN's rate the layer is still far from its optimum after 40 epochs: a floor that is
+            # too low would flatter everything above it.
+            training=TrainingConfig(learning_rate=3e-3),
+            core=True,
+            overrides={
+                profile: (Override("training.epochs", 40, "40 epochs of it take seconds"),)
+                for profile in ("quick", "medium")
+            },
+        ),
+        Experiment("reference/oracle", "Oracle decoder", training=None, core=True),
+        _ma("base", "HAN, MA's protocol", objective=Objective()),
+        _ma(
+            "c",
+            "MA (C)",
+            (*_both("Table 1", "MA", "C"), Row("ma", "Table 2", "MA", "C")),
+            core=True,
+        ),
+        _refined(
+            "r",
+            "MA (R)",
+            (
+                *_both("Table 1", "MA", "R"),
+                Row("ma", "Table 2", "MA", "R"),
+                Row("ma", "text", "MA", "R"),
+            ),
+            objective=Objective(),
+            core=True,
+        ),
+        _refined("cr", "MA (C+R)", _MA_CR_ROWS, core=True, embedded=True),
+        _refined(
+            "cr_audio",
+            "MA (C+R), audio labels refined",
+            (Row("ma", "Table 3", "MA", "refine=audio"),),
+            refinement=Refinement(modality="audio"),
+        ),
+        _refined(
+            "cr_visual",
+            "MA (C+R), visual labels refined",
+            (Row("ma", "Table 3", "MA", "refine=visual"),),
+            refinement=Refinement(modality="visual"),
+        ),
+        _refined(
+            "cr_intended",
+            "MA (C+R), video label kept",
+            refinement=Refinement(released=False),
+        ),
+        _refined(
+            "cr_partners",
+            "MA (C+R), four partners a video",
+            refinement=Refinement(partners=4),
+        ),
+        *_at_temperature(0.1),
+        *_at_temperature(0.3),
+        *_at_temperature(0.4),
+        _mgn("mgn", "MGN", _MGN_ROWS, core=True, embedded=True),
+        _mgn(
+            "c",
+            "MGN (C)",
+            _both("Table 1", "MGN", "C"),
+            objective=ContrastiveObjective({**_MGN_TERMS, "contrastive": 1.0}),
+        ),
+        _mgn(
+            "r",
+            "MGN (R)",
+            _both("Table 1", "MGN", "R"),
+            after="ma/c",
+            refinement=Refinement(),
+        ),
+        _mgn(
+            "cr",
+            "MGN (C+R)",
+            _both("Table 1", "MGN", "C+R"),
+            objective=ContrastiveObjective({**_MGN_TERMS, "contrastive": 1.0}),
+            after="ma/c",
+            refinement=Refinement(),
+        ),
+        _mgn(
+            "cug_only",
+            "MGN, CUG only",
+            (Row("mgn", "Table 2", "MGN", "CUG on, MCG off"),),
+            options={"crossmodal_grouping": False},
+        ),
+        _mgn(
+            "mcg_only",
+            "MGN, MCG only",
+            options={"unimodal_grouping": False, "score": "video"},
+        ),
+        _at_depths(1, 2, core=True),
+        _at_depths(2, 4),
+        _at_depths(4, 8),
+        _at_depths(3, 3),
+        _at_depths(6, 3),
+        _assigned("hard", "soft"),
+        _assigned("soft", "hard"),
+        _assigned("hard", "hard"),
+        _scored("as_printed", "MGN, Eq. 18 as printed", "printed"),
+        _scored("over_time", "MGN, softmax over time", "over_time"),
+        _scored("every_second", "MGN, video scores in every second", "video"),
+    )
+}
+"""Every experiment, by name; tables and the status page keep this order."""
