@@ -53,7 +53,8 @@ class Table(str):
         return str(self)
 
 
-def _table(columns: Sequence[str], lines: Iterable[Sequence[str]], caption: str) -> Table:
+def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[str]], caption: str) -> Table:
+    """A table of text cells under its caption; a ``|`` in a cell is escaped."""
     rows = [columns, ["---"] * len(columns), *lines]
     written = ("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
     return Table(caption + "\n\n" + "\n".join(written) + "\n")
@@ -86,7 +87,8 @@ def _group(
     return Group(profiles[0], (), ())
 
 
-def _command(experiment: Experiment, profile: str, data: str) -> str:
+def reproduce_command(experiment: Experiment, profile: str, data: str) -> str:
+    """What makes the runs of an experiment, as code; ``data`` is ``"sim"`` or a path."""
     return f"`avvp reproduce --profile {profile} --only {experiment.name}" + (
         f" --data {data}`" if data != "sim" else "`"
     )
@@ -108,7 +110,8 @@ def _seeds(count: int) -> str:
     return f"{count} seed" + "s" * (count > 1)
 
 
-def _world(run: Run) -> str:
+def data_world(run: Run) -> str:
+    """What the numbers of a run are measured on, in words."""
     return "simulated LLP" if run.simulated else run.data
 
 
@@ -148,6 +151,7 @@ def result_table(
         if key not in METRICS:
             raise AvvpError(f"No metric is called {key!r}; there are {', '.join(METRICS)}.")
     here = get_profile(profile)
+    committed = common_profiles(experiments, results=results)
     lines: list[list[str]] = []
     worlds: set[str] = set()
     stale = False
@@ -160,25 +164,30 @@ def result_table(
                 lines.append([experiment.label, "published, LLP", *cells])
         for origin, group, source in _groups(experiment, here, data, runs, results):
             if not group.runs:
-                told = f"not run: {_command(experiment, group.profile, source)}"
+                told = f"not run: {reproduce_command(experiment, group.profile, source)}"
                 lines.append([experiment.label, told, *[NOT_RUN] * len(keys)])
                 continue
             summary = summarise(group.runs)
-            world = _world(group.runs[0])
+            world = data_world(group.runs[0])
             worlds.add(world)
             stale |= group.stale
             told = f"{origin}{world}, {group.profile}, {_seeds(summary.runs)}"
             told += " (stale)" if group.stale else ""
             lines.append([experiment.label, told, *(_number(summary.metrics[k]) for k in keys)])
     columns = ["Method", "Source", *(KINDS[metric] for metric in metrics)]
-    return _table(columns, lines, _caption(level, paper, table, worlds, stale))
+    return markdown_table(columns, lines, _caption(level, paper, table, worlds, stale))
 
 
 def _groups(
-    experiment: Experiment, profile: Profile, data: str, runs: Path, results: Path
+    experiment: Experiment,
+    profile: Profile,
+    data: str,
+    runs: Path,
+    results: Path,
+    committed: Sequence[str] = COMMITTED,
 ) -> list[tuple[str, Group, str]]:
     """What to show of an experiment: committed runs, then this build's."""
-    shown = [("", _group(experiment, COMMITTED, "sim", [results]), "sim")]
+    shown = [("", _group(experiment, committed, "sim", [results]), "sim")]
     if profile.seeds:
         name = open_source(data, profile).name
         own = _group(experiment, [profile.name], name, [runs, results])
@@ -225,18 +234,19 @@ def provenance_table(
         AvvpError: a name is unknown.
     """
     here = get_profile(profile)
+    committed = common_profiles(experiments, results=results)
     lines = []
     for name in experiments:
         experiment = _experiment(name)
-        for _, group, source in _groups(experiment, here, data, runs, results):
+        for _, group, source in _groups(experiment, here, data, runs, results, committed):
             if not group.runs:
-                told = f"not run: {_command(experiment, group.profile, source)}"
+                told = f"not run: {reproduce_command(experiment, group.profile, source)}"
                 lines.append([experiment.label, told, *[NOT_RUN] * 7])
                 continue
             lines.append(
                 [
                     experiment.label,
-                    f"{_world(group.runs[0])}, {group.profile}",
+                    f"{data_world(group.runs[0])}, {group.profile}",
                     ", ".join(str(run.seed) for run in group.runs),
                     f"{summarise(group.runs).seconds:,.0f}",
                     f"{max(run.peak_memory for run in group.runs) / 1e9:.1f}",
@@ -250,7 +260,7 @@ def provenance_table(
             )
     columns = ["Method", "Source", "Seeds", "Seconds a run", "Peak memory (GB)", "Parameters"]
     columns += ["Device", "Commit", "Versions"]
-    return _table(columns, lines, "What made the numbers above.")
+    return markdown_table(columns, lines, "What made the numbers above.")
 
 
 def _short(commit: str) -> str:
@@ -280,10 +290,10 @@ def status_table(
         cells = []
         for origin, group, source in _groups(experiment, here, data, runs, results):
             if not group.runs:
-                cells.append(f"{origin}{_command(experiment, group.profile, source)}")
+                cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
                 continue
             summary = summarise(group.runs)
-            told = f"{origin}{_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "
+            told = f"{origin}{data_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "
             told += f"{summary.seconds:,.0f} s each"
             cells.append(told + (", stale" if group.stale else ""))
         lines.append(
@@ -296,7 +306,9 @@ def status_table(
             ]
         )
     columns = ["Experiment", "Name", "Core", f"Changed by {profile}", "Runs, or how to make them"]
-    return _table(columns, lines, f"Every experiment of the registry, with profile {profile}.")
+    return markdown_table(
+        columns, lines, f"Every experiment of the registry, with profile {profile}."
+    )
 
 
 def profile_table() -> Table:
@@ -312,7 +324,7 @@ def profile_table() -> Table:
         cells = trained if profile.seeds else ["none"] * len(trained)
         lines.append([profile.name, *cells, profile.purpose])
     columns = ["Profile", "Train / val / test videos", "Epochs", "Seeds", "Experiments", "For"]
-    return _table(columns, lines, "Profiles: how much is trained.")
+    return markdown_table(columns, lines, "Profiles: how much is trained.")
 
 
 def coverage_table() -> Table:
@@ -330,7 +342,9 @@ def coverage_table() -> Table:
         )
         lines.append([PAPERS[paper], table, str(count), str(count - len(absent)), names or "none"])
     columns = ["Paper", "Table", "Rows printed", "Regenerated", "Without an experiment"]
-    return _table(columns, lines, "Printed rows with F-scores, and those that have an experiment.")
+    return markdown_table(
+        columns, lines, "Printed rows with F-scores, and those that have an experiment."
+    )
 
 
 class Drawn(NamedTuple):
@@ -346,23 +360,26 @@ def runs_to_draw(
     *,
     profile: str = "published",
     data: str = "sim",
+    beside: Sequence[str] = (),
     runs: Path = RUNS,
     results: Path = RESULTS,
 ) -> Drawn:
     """The runs behind a figure: one group of those that :func:`result_table` lists.
 
     Committed runs come first, then those of this build; with other data it is the other way round.
+    ``beside`` names the experiments that the same figure shows: see :func:`common_profiles`.
 
     Raises:
         AvvpError: a name is unknown.
     """
     here = _experiment(experiment)
-    groups = _groups(here, get_profile(profile), data, runs, results)
+    committed = common_profiles([experiment, *beside], results=results)
+    groups = _groups(here, get_profile(profile), data, runs, results, committed)
     groups = groups if data == "sim" else groups[::-1]
     for _, group, _ in groups:
         if group.runs:
-            told = f"{_world(group.runs[0])}, {group.profile}, {_seeds(len(group.runs))}"
+            told = f"{data_world(group.runs[0])}, {group.profile}, {_seeds(len(group.runs))}"
             return Drawn(told + ", stale" * group.stale, group.runs, group.paths)
     _, group, source = groups[-1]
-    command = _command(here, group.profile, source).strip("`")
+    command = reproduce_command(here, group.profile, source).strip("`")
     return Drawn(f"not run yet: {command}", (), ())
