@@ -87,6 +87,22 @@ def _group(
     return Group(profiles[0], (), ())
 
 
+def common_profiles(experiments: Sequence[str], *, results: Path = RESULTS) -> tuple[str, ...]:
+    """Which committed profiles a table or a figure of several experiments shows, the first first.
+
+    The first under which all of them have runs, of those that have any: a method at full scale
+    beside another at medium would compare scales, not methods. Where there is none, all of
+    :data:`COMMITTED`, and each experiment shows its own.
+    """
+    has = [
+        {p for p in COMMITTED if find_runs([results], data="sim", profile=p, experiment=name)}
+        for name in experiments
+    ]
+    has = [profiles for profiles in has if profiles]
+    shared = [p for p in COMMITTED if has and all(p in profiles for profiles in has)]
+    return (shared[0],) if shared else COMMITTED
+
+
 def reproduce_command(experiment: Experiment, profile: str, data: str) -> str:
     """What makes the runs of an experiment, as code; ``data`` is ``"sim"`` or a path."""
     return f"`avvp reproduce --profile {profile} --only {experiment.name}" + (
@@ -162,7 +178,7 @@ def result_table(
                 printed = published(*row)
                 cells = [f"{printed[k]:.1f}" if k in printed else NOT_PRINTED for k in keys]
                 lines.append([experiment.label, "published, LLP", *cells])
-        for origin, group, source in _groups(experiment, here, data, runs, results):
+        for origin, group, source in _groups(experiment, here, data, runs, results, committed):
             if not group.runs:
                 told = f"not run: {reproduce_command(experiment, group.profile, source)}"
                 lines.append([experiment.label, told, *[NOT_RUN] * len(keys)])

@@ -17,6 +17,7 @@ from avvp.tables import (
     profile_table,
     provenance_table,
     result_table,
+    runs_to_draw,
     status_table,
 )
 
@@ -100,6 +101,26 @@ def test_full_runs_come_first_and_medium_ones_are_named(roots):
     mean, half = estimate(values)
     assert line[1:3] == ["simulated LLP, full, 3 seeds", f"{mean:.1f} ± {half:.1f}"]
     assert "reproduces no score on LLP" in table
+
+
+def test_a_table_compares_methods_at_one_scale(roots):
+    store(roots["results"], profile="full")
+    store(roots["results"], profile="medium", metrics=dict.fromkeys(METRICS, 20.0))
+    store(roots["results"], name="ma/c", profile="medium", metrics=dict.fromkeys(METRICS, 30.0))
+
+    def sources(*names: str) -> list[str]:
+        shown = cells(result_table(names, paper="mgn", table="Table 1", **roots))
+        return [line[1] for line in shown if line[1] != "published, LLP"]
+
+    assert sources("han/han") == ["simulated LLP, full, 1 seed"]
+    assert sources("han/han", "ma/c") == ["simulated LLP, medium, 1 seed"] * 2
+    # One that was never run decides nothing.
+    assert sources("han/han", "ma/r")[0] == "simulated LLP, full, 1 seed"
+    beside = runs_to_draw("han/han", beside=["ma/c"], **roots)
+    assert beside.told == "simulated LLP, medium, 1 seed"
+    assert runs_to_draw("han/han", **roots).told == "simulated LLP, full, 1 seed"
+    store(roots["results"], name="ma/r", profile="full")
+    assert len(set(sources("ma/c", "ma/r"))) == 2  # nothing in common: each its own
 
 
 def test_this_build_has_a_line_of_its_own(roots):
