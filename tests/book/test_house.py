@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
     ("embedding", "registry"),
-    ("experiments", "fan_out", "tables"),
+    ("experiments", "fan_out", "tables", "claims"),
     ("figures", "bookmaking"),
     ("commands", "cli"),
 )
