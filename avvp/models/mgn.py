@@ -17,7 +17,7 @@ from avvp.events import CLASSES, SEGMENTS, Parsing
 from avvp.models.layers import FrontEnd, segment_similarity
 
 Assigned = Literal["soft", "hard"]
-Score = Literal["released", "printed", "over_time", "relative", "video"]
+Score = Literal["released", "printed", "over_time", "video", "segments"]
 
 HEADS = 8
 EXPANSION = 4
@@ -211,7 +211,6 @@ def score_map(logits: Tensor, assignment: Tensor, *, score: Score, hard: bool = 
         score: ``"printed"`` is the assignment itself, so at most one class a second can pass 0.5.
             ``"over_time"`` is a softmax over the seconds. ``"released"`` is one plus a softmax over
             the seconds of the softmax over classes, and the assignment itself where that is hard.
-            ``"relative"``, ours, is the assignment relative to the class's best second.
             ``"video"`` is 1: no localisation at all.
         hard: the assignment is hard.
 
@@ -224,8 +223,9 @@ def score_map(logits: Tensor, assignment: Tensor, *, score: Score, hard: bool = 
         return assignment.float()
     if score == "over_time":
         return logits.float().softmax(dim=2)
-    soft = logits.float().softmax(dim=1)
-    return 1 + soft.softmax(dim=2) if score == "released" else soft / soft.amax(2, keepdim=True)
+    if score == "released":
+        return 1 + logits.float().softmax(dim=1).softmax(dim=2)
+    raise AvvpError(f"score {score!r} multiplies no map; it scores the segments themselves.")
 
 
 class Grouped(NamedTuple):
@@ -262,7 +262,11 @@ class MGN(nn.Module):
             the mean of its audio and its visual token. Our reading, as above.
         audio_time: ``"visual"`` is the release, where sound is regrouped onto the visual segments.
             ``"own"`` leaves that block out, so that the audio segments keep their own time (ours).
-        score: see :func:`score_map`. It changes no weight: no loss sees a segment's score.
+        score: see :func:`score_map`; no loss sees such a score. ``"segments"``, ours, is no map: a
+            segment's probability is the sigmoid of its similarity to the class token (the logits of
+            the assignment) plus the classifier's view of the raw token, and a modality's video
+            probability is their mean, weighted by a softmax of the similarity over time. So the
+            weak label trains the seconds, as in MMIL pooling, and no parameter is added.
         width: D, a multiple of 8.
         drop_path: rate at which an encoder's branch is left out, the same in every block.
     """
@@ -390,30 +394,31 @@ class MGN(nn.Module):
             encoder.
         """
         grouped = self.features(audio, visual_2d, visual_3d)
-        # Eqs. 13 and 16: one number a token.
-        video, heard, seen = (
-            classifier(g).squeeze(-1).float().sigmoid()  # (B, C)
-            for classifier, g in (
-                (self.video_classifier, grouped.both),
-                (self.audio_classifier, grouped.audio),
-                (self.visual_classifier, grouped.visual),
-            )
+        video = self.video_classifier(grouped.both).squeeze(-1).float().sigmoid()  # Eq. 16
+        modalities = (
+            (grouped.audio, grouped.logits_audio, grouped.assignment_audio),
+            (grouped.visual, grouped.logits_visual, grouped.assignment_visual),
         )
+        classifiers = self.audio_classifier, self.visual_classifier
+        if self.score == "segments":
+            scored = [
+                self._pooled(logits.float(), classifier(token).float())
+                for (_, logits, _), classifier, token in zip(
+                    modalities, classifiers, (self.audio_token, self.visual_token), strict=True
+                )
+            ]
+        else:
+            hard = self.unimodal == "hard"
+            scored = []
+            for (g, logits, assignment), classifier in zip(modalities, classifiers, strict=True):
+                p = classifier(g).squeeze(-1).float().sigmoid()  # (B, C), Eq. 13
+                score = score_map(logits, assignment, score=self.score, hard=hard)
+                scored.append((p, p[:, :, None] * score))  # Eq. 18
+        (heard, segment_audio), (seen, segment_visual) = scored
+        segment_audio, segment_visual = (x.transpose(1, 2) for x in (segment_audio, segment_visual))
         soft_audio, soft_visual = (
             logits.float().softmax(dim=1)
             for logits in (grouped.logits_audio, grouped.logits_visual)
-        )
-        maps = (
-            score_map(logits, assignment, score=self.score, hard=self.unimodal == "hard")
-            for logits, assignment in (
-                (grouped.logits_audio, grouped.assignment_audio),
-                (grouped.logits_visual, grouped.assignment_visual),
-            )
-        )
-        # Eq. 18.
-        segment_audio, segment_visual = (
-            (p[:, :, None] * score).transpose(1, 2)  # (B, T, C)
-            for p, score in zip((heard, seen), maps, strict=True)
         )
         extras = {
             "token_logits_audio": self.token_classifier(self.audio_token),
@@ -423,6 +428,12 @@ class MGN(nn.Module):
             "similarity": segment_similarity(grouped.segments_audio, grouped.segments_visual),
         }
         return Parsing(video, heard, seen, segment_audio, segment_visual, extras)
+
+    @staticmethod
+    def _pooled(logits: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """``logits`` (B, C, T), ``offset`` (C, 1) -> probabilities (B, C) and (B, C, T)."""
+        segment = (logits + offset).sigmoid()
+        return (logits.softmax(dim=2) * segment).sum(dim=2), segment
 
     def event_features(
         self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor, heard: Tensor, seen: Tensor
