@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("events", "metrics", "curves", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
-    ("embedding", "registry"),
+    ("embedding", "registry", "model_size"),
     ("experiments", "fan_out", "tables", "claims"),
     ("figures", "bookmaking"),
     ("commands", "cli"),
