@@ -264,9 +264,10 @@ class MGN(nn.Module):
             ``"own"`` leaves that block out, so that the audio segments keep their own time (ours).
         score: see :func:`score_map`; no loss sees such a score. ``"segments"``, ours, is no map: a
             segment's probability is the sigmoid of its similarity to the class token (the logits of
-            the assignment) plus the classifier's view of the raw token, and a modality's video
-            probability is their mean, weighted by a softmax of the similarity over time. So the
-            weak label trains the seconds, as in MMIL pooling, and no parameter is added.
+            the assignment, not divided by the square root of D: as Eq. 10 is printed) plus the
+            classifier's view of the raw token, and a modality's video probability is their mean,
+            weighted by a softmax of the divided similarity over time. So the weak label trains the
+            seconds, as in MMIL pooling, and no parameter is added.
         width: D, a multiple of 8.
         drop_path: rate at which an encoder's branch is left out, the same in every block.
     """
@@ -429,10 +430,9 @@ class MGN(nn.Module):
         }
         return Parsing(video, heard, seen, segment_audio, segment_visual, extras)
 
-    @staticmethod
-    def _pooled(logits: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    def _pooled(self, logits: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """``logits`` (B, C, T), ``offset`` (C, 1) -> probabilities (B, C) and (B, C, T)."""
-        segment = (logits + offset).sigmoid()
+        segment = (logits * self.audio_token.shape[-1] ** 0.5 + offset).sigmoid()
         return (logits.softmax(dim=2) * segment).sum(dim=2), segment
 
     def event_features(

@@ -6,11 +6,14 @@ carries but never calls. Nothing is dropped in silence: the unused entries are l
 """
 
 import inspect
+import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from avvp.errors import AvvpError
@@ -146,6 +149,25 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def read_checkpoint(path: str | Path) -> Any:
+    """What ``torch.save`` wrote to ``path``: tensors and plain containers, nothing that runs code.
+
+    Raises:
+        AvvpError: there is no such file, or it is no checkpoint, or it holds other objects.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
+    except IsADirectoryError:
+        raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
+    except (AttributeError, EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError):
+        raise AvvpError(
+            f"{path} is not a checkpoint of tensors that torch can read safely: it is damaged, or "
+            "it holds other objects, which are not unpickled; save the network's state_dict."
+        ) from None
+
+
 def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
     """Unwrap a ``state_dict`` key and strip ``module.`` prefixes.
 
@@ -191,23 +213,29 @@ def construct(name: str, network: type[nn.Module], options: Mapping[str, Any]) -
     return network(**options)
 
 
-def load_released(family: str, state_dict: Mapping[str, Any], **options: Any) -> nn.Module:
+def load_released(
+    family: str, state_dict: Mapping[str, Any] | str | Path, **options: Any
+) -> nn.Module:
     """Build our network of a family and fill it with released weights.
 
     Args:
         family: one of ``FAMILIES``.
-        state_dict: bare, under a ``state_dict`` key, or with ``module.`` prefixes.
+        state_dict: bare, under a ``state_dict`` key, or with ``module.`` prefixes; or the path of
+            a file with one.
         options: of the network. Sizes follow from the entries; one that is given must agree.
 
     Returns:
         The module in evaluation mode; ``unused_released`` lists the entries it has no use for.
 
     Raises:
-        AvvpError: unknown family or option; a missing, unknown or mis-shaped entry; another size.
+        AvvpError: unknown family or option; a file that is no checkpoint; a missing, unknown or
+            mis-shaped entry; another size.
     """
     if family not in FAMILIES:
         raise AvvpError(f"no released family is called {family!r}; there are {sorted(FAMILIES)}.")
     table = FAMILIES[family]
+    if isinstance(state_dict, (str, Path)):
+        state_dict = read_checkpoint(state_dict)
     state = released_state(state_dict)
     sizes = table.sizes(state)
     for name, size in sizes.items():

@@ -1,0 +1,76 @@
+"""Files that are no checkpoint: one sentence, and nothing in them is run."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from avvp.errors import AvvpError
+from avvp.models import build, load_released
+from avvp.models.released import released_name
+from avvp.training import read_weights
+
+
+class Alarm:
+    """An object whose unpickling would leave a trace."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def write(kind: str, path: Path, trace: Path) -> None:
+    if kind == "text":
+        path.write_text("weights\n")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps(Alarm(trace)))
+    elif kind == "torch":
+        torch.save({"state_dict": Alarm(trace)}, path)
+    elif kind == "network":
+        torch.save(build("linear"), path)
+    else:
+        torch.save(build("linear").state_dict(), path)
+        path.write_bytes(path.read_bytes()[:2000])
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "pickle", "torch", "network", "half"])
+def test_what_is_no_state_dict_is_one_sentence_and_is_not_run(kind, tmp_path):
+    path, trace = tmp_path / "weights.pt", tmp_path / "trace"
+    write(kind, path, trace)
+    with pytest.raises(AvvpError, match=r"weights.pt is not a checkpoint of tensors") as caught:
+        load_released("mgn", path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(AvvpError, match=r"weights.pt does not hold the weights of a HAN"):
+        read_weights(build("han"), path)
+    assert not trace.exists()
+
+
+def test_a_missing_file_and_a_folder_are_one_sentence(tmp_path):
+    with pytest.raises(AvvpError, match=r"nowhere.pt is not there"):
+        load_released("han", tmp_path / "nowhere.pt")
+    with pytest.raises(AvvpError, match="is a folder"):
+        load_released("han", tmp_path)
+
+
+def test_a_released_checkpoint_is_read_from_its_file(tmp_path):
+    network = build("mgn", depths=(1, 2, 1))
+    released = {released_name("mgn", name): value for name, value in network.state_dict().items()}
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in released.items()}},
+        tmp_path / "a.pt",
+    )
+    loaded = load_released("mgn", tmp_path / "a.pt")
+    for name, value in network.state_dict().items():
+        assert loaded.state_dict()[name].equal(value)
+
+
+@pytest.mark.parametrize("change", [{"depths": (1, 1, 2)}, {"crossmodal_grouping": False}])
+def test_weights_of_another_network_are_one_sentence(change, tmp_path):
+    torch.save(build("mgn", depths=(1, 1, 1)).state_dict(), tmp_path / "selected.pt")
+    with pytest.raises(AvvpError, match="does not hold the weights of a MGN with these options"):
+        read_weights(build("mgn", **({"depths": (1, 1, 1)} | change)), tmp_path / "selected.pt")
