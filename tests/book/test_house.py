@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
     ("embedding", "registry", "model_size"),
-    ("experiments", "fan_out", "tables", "claims"),
+    ("experiments", "fan_out", "tables", "claims", "studies"),
     ("figures", "bookmaking"),
     ("commands", "cli"),
 )

@@ -1,0 +1,146 @@
+"""Figures of studies: what a change of a method does to its scores, and what its size buys."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from avvp.figures import TRUTH_COLOUR
+from avvp.studies import Step
+
+OURS = {"color": "#0072B2", "marker": "o", "markersize": 6}
+PRINTED = {"color": TRUTH_COLOUR, "marker": "|", "markersize": 15, "markeredgewidth": 2}
+
+
+def differences(
+    steps: Mapping[str, Mapping[str, Step]], *, reference: str, title: str = ""
+) -> Figure:
+    """How far variants are from a reference: one row a variant, one panel a metric.
+
+    A dot with a bar is the measured difference and its interval, a dash the printed one. A variant
+    that was not run says so.
+
+    Args:
+        steps: variant -> title of a metric -> difference; every variant has the same metrics.
+        reference: what is subtracted, for the axis.
+        title: drawn above the panels.
+    """
+    metrics = list(next(iter(steps.values())))
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(7, 1.75 + 0.42 * len(steps)), sharex=True, sharey=True
+    )
+    for ax, metric in zip(axes, metrics, strict=True):
+        for y, by_metric in enumerate(steps.values()):
+            step = by_metric[metric]
+            if step.printed is not None:
+                ax.plot(step.printed, y, linestyle="", **PRINTED, zorder=3)
+            if step.measured is not None:
+                ax.errorbar(
+                    step.measured, y, xerr=step.half_width, **OURS, capsize=3, elinewidth=1.6
+                )
+        ax.axvline(0, color="#777777", linewidth=1, zorder=1)
+        ax.set_title(metric, fontsize=9)
+        ax.grid(axis="x")
+        ax.tick_params(axis="y", length=0)
+        ax.locator_params(axis="x", nbins=4)
+    # Room at both sides of the reference, also where all variants lie on one.
+    low, high = axes[0].get_xlim()
+    axes[0].set_xlim(min(low, -1), max(high, 1))
+    axes[0].set_yticks(range(len(steps)), [_row(*row) for row in steps.items()])
+    axes[0].set_ylim(len(steps) - 0.5, -0.5)
+    figure.supxlabel(f"points above or below {reference}", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    figure.legend(
+        handles=[
+            plt.Line2D([], [], linestyle="", **PRINTED, label="printed, on LLP"),
+            plt.Line2D([], [], linestyle="-", **OURS, label="our runs, 95 % interval"),
+        ],
+        loc="outside lower right",
+        ncols=2,
+    )
+    return figure
+
+
+def _row(name: str, by_metric: Mapping[str, Step]) -> str:
+    run = any(step.measured is not None for step in by_metric.values())
+    return name if run else f"{name}\n(not run)"
+
+
+class Sized(NamedTuple):
+    """A network, its size and its score."""
+
+    label: str
+    size: float  # MB that compute
+    stored: float  # MB in the released file
+    score: float
+    half_width: float | None = None
+
+
+def scores_by_size(
+    panels: Mapping[str, Sequence[Sized]], *, ylabels: Sequence[str], path: Sequence[str] = ()
+) -> Figure:
+    """Score against size, two panels a row; a network that stores idle weights has two places.
+
+    The filled marker stands at the size of what computes. A hollow one, dotted to it, stands at the
+    size of the file. Panels of a row share no axis of scores: print and simulation are two worlds.
+
+    Args:
+        panels: title -> networks; an empty one says that nothing was run.
+        ylabels: of each row.
+        path: labels that a line joins, in this order.
+    """
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(
+        rows, 2, figsize=(7, 0.6 + 2.5 * rows), squeeze=False, sharex=True, layout="constrained"
+    )
+    sizes = [x for networks in panels.values() for n in networks for x in (n.size, n.stored)]
+    for index, (ax, (title, networks)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
+        _panel(ax, networks, path)
+        ax.set_title(title, fontsize=9)
+        if index % 2 == 0:
+            ax.set_ylabel(ylabels[index // 2])
+        ax.grid(axis="both")
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for ax in axes[-1]:
+        ax.set_xlabel("size (MB)")
+    if sizes:
+        axes[0, 0].set_xlim(min(sizes) - 2.5, max(sizes) + 2.5)
+    return figure
+
+
+def _panel(ax: Axes, networks: Sequence[Sized], path: Sequence[str]) -> None:
+    if not networks:
+        ax.text(0.5, 0.5, "not run", ha="center", va="center", transform=ax.transAxes)
+        ax.set_yticks([])
+        return
+    by_label = {network.label: network for network in networks}
+    joined = [by_label[label] for label in path if label in by_label]
+    ax.plot([n.size for n in joined], [n.score for n in joined], "-", color="#0072B2", lw=1)
+    for network in networks:
+        idle = network.stored > network.size
+        style = {"color": "#D55E00", "marker": "s"} if idle else {"color": "#0072B2", "marker": "o"}
+        ax.errorbar(
+            network.size, network.score, yerr=network.half_width, **style, markersize=6, capsize=3
+        )
+        if idle:
+            ax.plot([network.size, network.stored], [network.score] * 2, ":", color=style["color"])
+            ax.plot(network.stored, network.score, **style, markersize=6, mfc="white")
+            ax.annotate(
+                f"{network.label},\nas stored",
+                (network.stored, network.score),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+        ax.annotate(
+            network.label,
+            (network.size, network.score),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    ax.margins(y=0.2)

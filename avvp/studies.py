@@ -1,0 +1,181 @@
+"""Studies: variants of a method beside a reference, in print and in our runs.
+
+A difference of two printed scores is a number; one of two trained systems is a number with an
+interval, by the rule of :mod:`avvp.claims`. Systems are compared only where they were scored on the
+same videos under the same profile.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from avvp.claims import compare
+from avvp.experiments import REGISTRY, Profile, get_profile, is_current, open_source
+from avvp.metrics import METRICS
+from avvp.published import published
+from avvp.results import RESULTS, RUNS, Estimate, estimate, find_runs, read_arrays
+from avvp.tables import Drawn, data_world, reproduce_command, runs_to_draw
+
+
+class Step(NamedTuple):
+    """How much more one system scores than another, in points; None: not printed, not run."""
+
+    printed: float | None = None
+    measured: float | None = None
+    half_width: float | None = None  # of the 95 % interval over seeds and test videos
+
+    @property
+    def told(self) -> str:
+        """The measured difference as a reader writes it."""
+        if self.measured is None:
+            return "not run"
+        if self.half_width is None:
+            return f"{self.measured:+.1f}"
+        return f"{self.measured:+.1f} ± {self.half_width:.1f}"
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.half_width is not None and abs(self.measured) > self.half_width
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several systems, and the runs that stand for them.
+
+    Attributes:
+        names: of the experiments, the reference first, each with a short title.
+        paper, table: where the printed scores stand.
+        drawn: name -> its runs, or how to make them.
+        per_video: name -> (N, 10) scores of the test videos, averaged over seeds; of what can be
+            compared: the reference, and what was scored on the same videos.
+    """
+
+    names: Mapping[str, str]
+    paper: str
+    table: str
+    drawn: Mapping[str, Drawn]
+    per_video: Mapping[str, np.ndarray]
+
+    @property
+    def reference(self) -> str:
+        """What the others are compared with."""
+        return next(iter(self.names))
+
+    @property
+    def told(self) -> str:
+        """What the runs are, in words; of the reference, where the others are not comparable."""
+        return self.drawn[self.reference].told
+
+    @property
+    def missing(self) -> str:
+        """What cannot be compared and why, as a sentence; empty if all can."""
+        reasons = []
+        for name in set(self.names).difference(self.per_video):
+            told = self.drawn[name].told
+            why = f"its runs ({told}) saw other videos" if self.drawn[name].runs else told
+            reasons.append(f"{self.names[name]}: {why}")
+        return "; ".join(sorted(reasons)) + "." * bool(reasons)
+
+    def printed(self, name: str) -> dict[str, float]:
+        """The printed scores of an experiment by key: of this table, else of another one."""
+        rows = [row for row in REGISTRY[name].rows if row.table != "text"]
+        rows.sort(key=lambda row: (row.paper != self.paper, row.table != self.table))
+        return published(*rows[0]) if rows else {}
+
+    def score(self, name: str, metric: str) -> Estimate | None:
+        """Mean over seeds and half its 95 % interval; None: not comparable with the reference."""
+        if name not in self.per_video:
+            return None
+        return estimate([run.metrics[metric] for run in self.drawn[name].runs])
+
+    def step(self, name: str, metric: str, *, to: str | None = None) -> Step:
+        """One experiment minus another, by default minus the reference."""
+        other = to or self.reference
+        here, there = self.printed(name), self.printed(other)
+        printed = None
+        if metric in here and metric in there:
+            printed = here[metric] - there[metric]
+        if name not in self.per_video or other not in self.per_video:
+            return Step(printed)
+        sides = (name, other)
+        scores = [[run.metrics[metric] for run in self.drawn[side].runs] for side in sides]
+        videos = [self.per_video[side][:, METRICS.index(metric)] for side in sides]
+        compared = compare(*scores, videos[0] - videos[1])
+        return Step(printed, compared.difference, compared.half_width)
+
+    def steps(self, metrics: Mapping[str, str]) -> dict[str, dict[str, Step]]:
+        """Every variant minus the reference: short title -> title of a metric -> difference.
+
+        Args:
+            metrics: key of :data:`avvp.metrics.METRICS` -> title.
+        """
+        return {
+            title: {told: self.step(name, metric) for metric, told in metrics.items()}
+            for name, title in self.names.items()
+            if name != self.reference
+        }
+
+
+def open_study(
+    names: Mapping[str, str],
+    *,
+    paper: str,
+    table: str,
+    profile: str = "published",
+    data: str = "sim",
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+) -> Study:
+    """Find the runs that compare as many variants as possible with the reference.
+
+    Committed runs, or those of this build where they compare more; on other data only those.
+
+    Args:
+        names: experiment -> short title, the reference first.
+        paper, table: as in published.csv.
+        profile, data: of this build.
+        runs, results: the two roots of runs.
+
+    Raises:
+        AvvpError: a name is unknown, or a file of a run is damaged.
+    """
+    here = get_profile(profile)
+    choices = []
+    if data == "sim":
+        roots = {"runs": runs, "results": results}
+        choices.append({name: runs_to_draw(name, beside=[*names], **roots) for name in names})
+    if here.seeds:
+        choices.append({name: _of_this_build(name, here, data, [runs, results]) for name in names})
+    reference = next(iter(names))
+    best = max(choices, key=lambda drawn: sum(_comparable(drawn, n, reference) for n in names))
+    per_video = {
+        name: np.mean([read_arrays(path)["per_video"].astype(float) for path in chosen.paths], 0)
+        for name, chosen in best.items()
+        if _comparable(best, name, reference)
+    }
+    return Study(dict(names), paper, table, best, per_video)
+
+
+def _of_this_build(name: str, here: Profile, data: str, roots: Sequence[Path]) -> Drawn:
+    source = open_source(data, here)
+    found = find_runs(list(roots), data=source.name, profile=here.name, experiment=name)
+    shown = {path: run for path, run in found.items() if is_current(run)}
+    if not shown:
+        return Drawn(
+            f"not run yet: {reproduce_command(REGISTRY[name], here.name, data).strip('`')}", (), ()
+        )
+    many = f"{len(shown)} seed" + "s" * (len(shown) > 1)
+    told = f"{data_world(next(iter(shown.values())))}, {here.name}, {many}"
+    return Drawn(told, tuple(shown.values()), tuple(shown))
+
+
+def _comparable(drawn: Mapping[str, Drawn], name: str, reference: str) -> bool:
+    worlds = [
+        {(run.profile, run.data_fingerprint) for run in drawn[each].runs}
+        for each in (name, reference)
+    ]
+    return bool(worlds[0]) and worlds[0] == worlds[1]

@@ -1,0 +1,59 @@
+"""Figures of studies draw the numbers they are given."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from avvp.figures.studies import Sized, differences, scores_by_size
+from avvp.studies import Step
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
+def test_differences_show_print_and_runs_in_a_panel_a_metric():
+    figure = differences(
+        {
+            "A": {"Audio": Step(-1.0, 2.0, 0.5), "Visual": Step(0.5, 3.0, 1.0)},
+            "B": {"Audio": Step(0.2), "Visual": Step()},
+        },
+        reference="HAN",
+    )
+    audio, visual = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["Audio", "Visual"]
+    assert [tick.get_text() for tick in audio.get_yticklabels()] == ["A", "B\n(not run)"]
+    dashes = [line.get_xydata().tolist() for line in audio.lines if line.get_markersize() == 15]
+    assert dashes == [[[-1.0, 0]], [[0.2, 1]]]
+    (measured,) = (bar for bar in visual.containers)
+    assert measured.lines[0].get_xydata().tolist() == [[3.0, 0]]
+    (interval,) = measured.lines[2]
+    assert [vertex[0] for vertex in interval.get_paths()[0].vertices] == [2.0, 4.0]
+    assert figure.get_supxlabel() == "points above or below HAN"
+
+
+def test_differences_without_any_run_keep_a_visible_axis():
+    figure = differences({"A": {"Audio": Step(), "Visual": Step()}}, reference="HAN")
+    low, high = figure.axes[0].get_xlim()
+    assert low <= -1 and high >= 1
+
+
+def test_idle_weights_give_a_network_a_second_place():
+    networks = [
+        Sized("1/2", 11.1, 11.1, 54.5, 0.4),
+        Sized("3/6", 17.5, 17.5, 55.6),
+        Sized("HAN", 18.3, 37.2, 54.0),
+    ]
+    panels = {"published": networks, "ours": []}
+    figure = scores_by_size(panels, ylabels=["Type@AV (%)"], path=["1/2", "3/6"])
+    print_, ours = figure.axes
+    joined, *_ = print_.lines
+    assert joined.get_xydata().tolist() == [[11.1, 54.5], [17.5, 55.6]]
+    hollow = [line for line in print_.lines if line.get_markerfacecolor() == "white"]
+    assert [line.get_xydata().tolist() for line in hollow] == [[[37.2, 54.0]]]
+    assert {text.get_text() for text in print_.texts} == {"1/2", "3/6", "HAN", "HAN,\nas stored"}
+    assert [text.get_text() for text in ours.texts] == ["not run"]
+    assert print_.get_ylabel() == "Type@AV (%)"
+    assert all(low < x < high for low, high in [print_.get_xlim()] for x in (11.1, 37.2))
