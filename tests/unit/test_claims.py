@@ -3,6 +3,7 @@
 import csv
 import math
 import statistics
+import zlib
 from collections import Counter
 from dataclasses import replace
 from importlib.resources import files
@@ -109,7 +110,7 @@ def store(
 
 def seeds(root: Path, name: str, means: list[float], **options) -> None:
     """One run a seed, each around its mean."""
-    offset = 100 * sorted(REGISTRY).index(name)
+    offset = zlib.crc32(name.encode())
     for seed, mean in enumerate(means, start=1):
         store(root, name, videos(mean, seed=offset + seed), seed=seed, **options)
 
@@ -413,7 +414,7 @@ def test_exact_claims_hold_to_the_printed_digit(roots):
 
 
 def test_the_correction_runs_over_all_claims_that_can_be_tested(roots):
-    seeds(roots["results"], "mgn/mgn", [52.0, 53.0, 55.0])
+    seeds(roots["results"], "mgn/mgn", [50.5, 52.5, 55.0])
     seeds(roots["results"], "han/han", [47.0, 48.0, 49.0])
     p = one(SCORE, roots).comparison.p
     assert 0.01 < p < 0.05
