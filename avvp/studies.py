@@ -119,6 +119,33 @@ class Study:
             if name != self.reference
         }
 
+    def summary(self, metrics: Mapping[str, str]) -> str:
+        """What all differences from the reference say together, in a few sentences."""
+        steps = {
+            title: {name: step for name, step in by_metric.items() if step.measured is not None}
+            for title, by_metric in self.steps(metrics).items()
+        }
+        measured = [step for by_metric in steps.values() for step in by_metric.values()]
+        if not measured:
+            return f"There is nothing to compare yet. {self.missing}"
+        said = f"On {self.told}, {len(measured)} differences from {self.names[self.reference]} "
+        if all(step.half_width is None for step in measured):
+            said += "are measured, without intervals: these take two seeds of each."
+        else:
+            clear = {
+                title: [name for name, step in by_metric.items() if step.clear]
+                for title, by_metric in steps.items()
+            }
+            told = [f"{title} ({', '.join(names)})" for title, names in clear.items() if names]
+            count = sum(map(len, clear.values()))
+            said += f"are measured; the interval of {count} leaves out zero"
+            said += f": {'; '.join(told)}." if told else "."
+        both = [step for step in measured if step.printed]
+        if both:
+            agree = sum((step.printed > 0) == (step.measured > 0) for step in both)
+            said += f" Of the {len(both)} that differ in print too, {agree} have the printed sign."
+        return f"{said} {self.missing}".strip()
+
 
 def open_study(
     names: Mapping[str, str],

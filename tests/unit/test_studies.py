@@ -84,6 +84,27 @@ def test_what_was_not_run_is_named_and_keeps_its_printed_difference(roots):
     assert study.step("mgn/hard_soft", VISUAL).told == "not run"
 
 
+def test_the_summary_counts_clear_differences_and_printed_signs(roots):
+    metrics = {VISUAL: "Visual", "segment/audio": "Audio"}
+    assert opened(roots).summary(metrics).startswith("There is nothing to compare yet. MCG only: ")
+    for seed, shift in enumerate((0, 0.5), 1):
+        store(roots["results"], "mgn/mgn", [50 + shift, 60 + shift, 70 + shift], seed=seed)
+        store(roots["results"], "mgn/hard_soft", [40, 50, 60 - shift], seed=seed)
+        store(roots["results"], "mgn/mcg_only", [50, 60, 70 + shift], seed=seed)
+    assert opened(roots).summary(metrics) == (
+        "On simulated LLP, full, 2 seeds, 4 differences from soft, soft are measured; the interval "
+        "of 2 leaves out zero: hard, soft (Visual, Audio). Of the 2 that differ in print too, 2 "
+        "have the printed sign."
+    )
+
+
+def test_the_summary_of_one_seed_claims_no_interval(roots):
+    for name in NAMES:
+        store(roots["results"], name, [50, 60])
+    said = opened(roots).summary({VISUAL: "Visual"})
+    assert "are measured, without intervals" in said
+
+
 def test_a_printed_score_is_looked_up_in_the_study_s_own_table_first(roots):
     study = open_study({"ma/c": "nothing", "ma/cr": "both"}, paper="ma", table="Table 3", **roots)
     assert study.printed("ma/c")[VISUAL] == 53.1  # Table 2: Table 3 has no such row
