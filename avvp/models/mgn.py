@@ -238,8 +238,9 @@ class Grouped(NamedTuple):
     logits_visual: Tensor
     assignment_audio: Tensor  # (B, C, T) sums to 1 over C; 0 where there is no grouping
     assignment_visual: Tensor
-    segments_audio: Tensor  # (B, T, D) audio after its encoder, in the order of time
-    segments_visual: Tensor  # (B, T, D) visual before its encoder
+    encoded_audio: Tensor  # (B, T, D) after its encoder, in the order of time
+    encoded_visual: Tensor
+    fused_visual: Tensor  # (B, T, D) before its encoder
 
 
 class MGN(nn.Module):
@@ -262,12 +263,12 @@ class MGN(nn.Module):
             the mean of its audio and its visual token. Our reading, as above.
         audio_time: ``"visual"`` is the release, where sound is regrouped onto the visual segments.
             ``"own"`` leaves that block out, so that the audio segments keep their own time (ours).
-        score: see :func:`score_map`; no loss sees such a score. ``"segments"``, ours, is no map: a
-            segment's probability is the sigmoid of its similarity to the class token (the logits of
-            the assignment, not divided by the square root of D: as Eq. 10 is printed) plus the
-            classifier's view of the raw token, and a modality's video probability is their mean,
-            weighted by a softmax of the divided similarity over time. So the weak label trains the
-            seconds, as in MMIL pooling, and no parameter is added.
+        score: see :func:`score_map`; no loss sees such a score. ``"segments"``, ours, is no map:
+            the classifier that has to recognise the class tokens also judges every encoded segment,
+            and a modality's video probability is the mean of these, weighted by a softmax over time
+            of the segments' similarity to the class token (the logits of the assignment). So the
+            weak label trains the seconds, as in MMIL pooling. No parameter is added, and the
+            classifiers of the modalities' tokens go.
         width: D, a multiple of 8.
         drop_path: rate at which an encoder's branch is left out, the same in every block.
     """
@@ -340,8 +341,9 @@ class MGN(nn.Module):
             self.cross_modal_encoder = encoder(depths[2])
             self.cross_modal_grouping = Grouping(CLASSES, width, hard=hard_across)
         self.video_classifier = nn.Linear(width, 1)
-        self.audio_classifier = nn.Linear(width, 1)
-        self.visual_classifier = nn.Linear(width, 1)
+        if score != "segments":
+            self.audio_classifier = nn.Linear(width, 1)
+            self.visual_classifier = nn.Linear(width, 1)
         self.token_classifier = nn.Linear(width, CLASSES)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -376,7 +378,7 @@ class MGN(nn.Module):
         else:
             g_av = (g_a + g_v) / 2
         return Grouped(
-            g_a, g_v, g_av, logits_a, logits_v, assignment_a, assignment_v, a_hat, v
+            g_a, g_v, g_av, logits_a, logits_v, assignment_a, assignment_v, a_hat, v_hat, v
         )  # fmt: skip
 
     def forward(self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Parsing:
@@ -400,15 +402,14 @@ class MGN(nn.Module):
             (grouped.audio, grouped.logits_audio, grouped.assignment_audio),
             (grouped.visual, grouped.logits_visual, grouped.assignment_visual),
         )
-        classifiers = self.audio_classifier, self.visual_classifier
         if self.score == "segments":
+            encoded = grouped.encoded_audio, grouped.encoded_visual
             scored = [
-                self._pooled(logits.float(), classifier(token).float())
-                for (_, logits, _), classifier, token in zip(
-                    modalities, classifiers, (self.audio_token, self.visual_token), strict=True
-                )
+                self._pooled(segments, logits)
+                for segments, (_, logits, _) in zip(encoded, modalities, strict=True)
             ]
         else:
+            classifiers = self.audio_classifier, self.visual_classifier
             hard = self.unimodal == "hard"
             scored = []
             for (g, logits, assignment), classifier in zip(modalities, classifiers, strict=True):
@@ -426,14 +427,14 @@ class MGN(nn.Module):
             "token_logits_visual": self.token_classifier(self.visual_token),
             "assignment_audio": soft_audio,
             "assignment_visual": soft_visual,
-            "similarity": segment_similarity(grouped.segments_audio, grouped.segments_visual),
+            "similarity": segment_similarity(grouped.encoded_audio, grouped.fused_visual),
         }
         return Parsing(video, heard, seen, segment_audio, segment_visual, extras)
 
-    def _pooled(self, logits: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-        """``logits`` (B, C, T), ``offset`` (C, 1) -> probabilities (B, C) and (B, C, T)."""
-        segment = (logits * self.audio_token.shape[-1] ** 0.5 + offset).sigmoid()
-        return (logits.softmax(dim=2) * segment).sum(dim=2), segment
+    def _pooled(self, segments: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """``segments`` (B, T, D), ``logits`` (B, C, T) -> probabilities (B, C) and (B, C, T)."""
+        each = self.token_classifier(segments).float().sigmoid().transpose(1, 2)
+        return (logits.float().softmax(dim=2) * each).sum(dim=2), each
 
     def event_features(
         self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor, heard: Tensor, seen: Tensor

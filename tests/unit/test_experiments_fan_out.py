@@ -1,6 +1,7 @@
 """``avvp reproduce``: what is missing, whatever happens in between."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ import pytest
 
 from avvp.cli import main
 from avvp.errors import AvvpError
-from avvp.experiments import PROFILES, REGISTRY, Experiment
-from avvp.fan_out import reproduce
-from avvp.results import find_runs, publish, read_run
+from avvp.experiments import PROFILES, REGISTRY, Experiment, open_source, run
+from avvp.fan_out import Job, in_waves, reproduce
+from avvp.results import find_runs, publish, read_arrays, read_run
 from avvp.training import TrainingConfig
 
 
@@ -191,3 +192,66 @@ def test_results_are_listed_published_and_marked(capsys, reproduce_here, roots, 
     assert "stale, marked" in listed
     assert main(["results", "mark-stale", *folders]) == 0
     assert "0 of 2 runs marked stale." in capsys.readouterr().out
+
+
+# What comes after what
+
+
+def test_what_an_experiment_comes_after_is_made_first(reproduce_here, roots):
+    done = reproduce_here(only="ma/cr")
+    assert done.made == ["ma/c seed 1", "ma/cr seed 1"]
+    first, second = (read_run(find(roots, name)) for name in ("ma/c", "ma/cr"))
+    assert second.after == first.hash
+    assert first.after is None
+    assert reproduce_here(only="ma/cr").made == []
+    # The weights of the first stage serve the next one too.
+    assert reproduce_here(only="ma/cr_visual").made == ["ma/cr_visual seed 1"]
+
+
+def find(roots: dict[str, Path], name: str) -> Path:
+    (path,) = find_runs(roots["runs"], experiment=name)
+    return path
+
+
+def test_a_committed_first_stage_without_weights_is_trained_again(reproduce_here, roots):
+    reproduce_here(only="ma/c")
+    publish("ma/c", **roots, profiles=["smoke"])
+    shutil.rmtree(roots["runs"])
+    assert reproduce_here(only="ma/c").made == []
+    assert reproduce_here(only="ma/cr").made == ["ma/c seed 1", "ma/cr seed 1"]
+
+
+def test_waves_hold_what_can_run_side_by_side(roots):
+    smoke = PROFILES["smoke"]
+    source = open_source("sim", smoke)
+    jobs = [Job(REGISTRY[n], s) for s in (1, 2) for n in ("mgn/cr", "ma/r", "han/han", "ma/c")]
+    first, second = in_waves(jobs, profile=smoke, source=source, runs=roots["runs"])
+    assert [str(job) for job in first] == [
+        f"{name} seed {seed}" for seed in (1, 2) for name in ("han/han", "ma/c")
+    ]
+    assert {str(job) for job in second} == {
+        f"{name} seed {seed}" for seed in (1, 2) for name in ("mgn/cr", "ma/r")
+    }
+
+
+def test_without_its_first_stage_a_run_says_what_to_do(roots):
+    with pytest.raises(AvvpError, match=r"ma/cr comes after ma/c, whose weights .* makes both"):
+        run(REGISTRY["ma/cr"], profile=PROFILES["smoke"], runs=roots["runs"], progress=False)
+
+
+def test_a_first_stage_that_fails_is_named_by_what_comes_after(monkeypatch, reproduce_here):
+    broken = replace(REGISTRY["ma/c"], options={"width": -1})
+    monkeypatch.setitem(REGISTRY, "ma/c", broken)
+    failed = reproduce_here(only="ma/cr").failed
+    assert failed["ma/c seed 1"].startswith("RuntimeError")
+    assert failed["ma/cr seed 1"].startswith("ma/cr comes after ma/c, whose weights")
+
+
+def test_rescoring_changes_segments_and_nothing_else(reproduce_here, roots):
+    reproduce_here(only="mgn/every_second")
+    trained, again = (read_arrays(find(roots, f"mgn/{n}")) for n in ("mgn", "every_second"))
+    for name in ("video", "audio", "visual"):
+        assert (trained[f"timelines/{name}"] == again[f"timelines/{name}"]).all()
+    segments = again["timelines/segment_audio"]
+    assert (segments == again["timelines/audio"][:, None]).all()
+    assert (trained["timelines/segment_audio"] > segments).all()

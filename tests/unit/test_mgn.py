@@ -5,11 +5,19 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from avvp.errors import AvvpError
 from avvp.losses import Objective, weak_targets
 from avvp.models import build
-from avvp.models.mgn import Assignment, DropPath, EncoderBlock, FeedForward, Grouping
+from avvp.models.mgn import (
+    Assignment,
+    DropPath,
+    EncoderBlock,
+    FeedForward,
+    Grouping,
+    score_map,
+)
 from avvp.training import seeded
 
 # What a released soft score map can be: softmax over time of numbers between 0 and 1, plus one.
@@ -260,6 +268,94 @@ def test_the_soft_map_comes_close_to_its_bounds():
     assert 1 + (1 - share).softmax(2).min().item() == pytest.approx(LEAST)
 
 
+def test_a_map_is_what_the_name_of_the_score_says():
+    g = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(4, 25, 10, generator=g)
+    soft = logits.softmax(dim=1)
+    hard = functional.one_hot(soft.argmax(dim=1), 25).transpose(1, 2).float()
+
+    def maps(score, assignment=soft, **kind):
+        return score_map(logits, assignment, score=score, **kind)
+
+    assert maps("printed").equal(soft)
+    assert maps("printed").sum(dim=1).allclose(torch.ones(4, 10))
+    assert maps("over_time").sum(dim=2).allclose(torch.ones(4, 25))
+    assert maps("released").equal(1 + soft.softmax(dim=2))
+    assert maps("released", hard, hard=True).equal(hard)
+    assert maps("video").equal(torch.ones(4, 25, 10))
+    with pytest.raises(AvvpError, match="multiplies no map"):
+        maps("segments")
+
+
+def test_as_printed_at_most_one_class_a_second_passes_one_half(inputs):
+    parsing = parse(network(score="printed").eval(), inputs)
+    for segment in (parsing.segment_audio, parsing.segment_visual):
+        assert (segment > 0.5).sum(dim=2).max() <= 1
+        assert segment.sum(dim=2).max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("score", ["printed", "over_time", "video"])
+def test_a_map_changes_no_weight_and_no_score_of_the_video(inputs, score):
+    released, other = (parse(network(score=s).eval(), inputs) for s in ("released", score))
+    for name in ("video", "audio", "visual"):
+        assert getattr(released, name).equal(getattr(other, name))
+    assert not released.segment_audio.allclose(other.segment_audio)
+
+
+def test_in_its_own_time_sound_moves_along_with_its_seconds(inputs):
+    made = network(audio_time="own", score="segments").double().eval()
+    audio, visual_2d, visual_3d = (x.double() for x in inputs)
+    plain = parse(made, (audio, visual_2d, visual_3d))
+    rolled = parse(made, (audio.roll(3, 1), visual_2d, visual_3d))
+    assert plain.segment_audio.std(dim=1).max() > 1e-2
+    assert rolled.segment_audio.allclose(plain.segment_audio.roll(3, 1))
+    assert rolled.segment_visual.allclose(plain.segment_visual)
+    assert rolled.audio.allclose(plain.audio)
+
+
+def test_scored_by_segment_a_video_is_a_weighted_mean_of_its_seconds(inputs):
+    parsing = parse(network(audio_time="own", score="segments").eval(), inputs)
+    for video, segment in (
+        (parsing.audio, parsing.segment_audio),
+        (parsing.visual, parsing.segment_visual),
+    ):
+        assert (segment.amin(dim=1) <= video + 1e-6).all()
+        assert (video <= segment.amax(dim=1) + 1e-6).all()
+
+
+def test_without_cross_modal_grouping_the_modalities_meet_in_a_mean(inputs):
+    made = network(crossmodal_grouping=False).eval()
+    with torch.no_grad():
+        grouped = made.features(*inputs)
+    assert grouped.both.allclose((grouped.audio + grouped.visual) / 2)
+    assert not any(name.startswith("cross_modal") for name in made.state_dict())
+
+
+def test_without_unimodal_grouping_every_second_has_the_score_of_the_video(inputs):
+    made = network(unimodal_grouping=False, score="video").eval()
+    parsing = parse(made, inputs)
+    assert parsing.segment_audio.equal(parsing.audio[:, None].expand(-1, 10, -1))
+    groupings = {name.partition(".")[0] for name in made.state_dict() if "grouping" in name}
+    assert groupings == {"cross_modal_grouping"}
+
+
+def test_token_scores_count_tokens_that_know_their_class():
+    made = network()
+    with torch.no_grad():
+        made.token_classifier.weight.zero_()
+        made.token_classifier.weight[:, :25] = torch.eye(25)
+        made.token_classifier.bias.zero_()
+        made.audio_token.zero_()
+        made.audio_token[:, :25] = torch.eye(25)
+        made.visual_token.copy_(made.audio_token)
+        made.visual_token[0] = made.audio_token[1]  # token 0 passes for class 1
+    scores = made.token_scores()
+    assert scores["token_audio_precision"] == scores["token_audio_f1"] == 1
+    assert scores["token_visual_recall"] == pytest.approx(24 / 25)
+    assert scores["token_visual_precision"] == pytest.approx(23.5 / 25)
+    assert scores["token_visual_f1"] == pytest.approx((23 + 2 / 3) / 25)
+
+
 def test_hard_assignment_gives_each_second_one_class(inputs):
     parsing = parse(network(unimodal="hard").eval(), inputs)
     for segment in (parsing.segment_audio, parsing.segment_visual):
@@ -277,9 +373,18 @@ def test_pooled_frames_give_the_same_output(inputs):
 # Learning, and options
 
 
-@pytest.mark.parametrize(("unimodal", "crossmodal"), [("soft", "soft"), ("hard", "hard")])
-def test_every_parameter_learns(inputs, unimodal, crossmodal):
-    made = network(unimodal=unimodal, crossmodal=crossmodal).train()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"unimodal": "hard", "crossmodal": "hard"},
+        {"crossmodal_grouping": False},
+        {"unimodal_grouping": False, "score": "video"},
+        {"audio_time": "own", "score": "segments"},
+    ],
+)
+def test_every_parameter_learns(inputs, options):
+    made = network(**options).train()
     objective = Objective(
         weights=dict.fromkeys(("video", "audio", "visual", "token_class"), 1.0)
     )  # fmt: skip
@@ -311,6 +416,10 @@ def test_token_mixing_has_its_own_hidden_size():
         ({"depths": (3, 3, 1.5)}, "expected three whole numbers"),
         ({"unimodal": "firm"}, "unimodal is 'firm'; it must be 'soft' or 'hard'"),
         ({"crossmodal": None}, "crossmodal is None; it must be 'soft' or 'hard'"),
+        ({"score": "best"}, "score is 'best'; it must be one of released, printed"),
+        ({"audio_time": "late"}, "audio_time is 'late'; it must be 'visual' or 'own'"),
+        ({"crossmodal_grouping": "no"}, "crossmodal_grouping is 'no'; it must be True or False"),
+        ({"unimodal_grouping": False}, "score is 'released', but without unimodal grouping"),
         ({"width": 100}, "width is 100; it must be a multiple of 8"),
         ({"width": 0}, "width is 0; it must be a multiple of 8"),
         ({"drop_path": 1.0}, r"drop_path is 1.0; it must be in \[0, 1\)"),

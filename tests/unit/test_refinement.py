@@ -1,5 +1,7 @@
 """MA's exchange and refinement: who is swapped with whom, and every strict comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +12,14 @@ from avvp.errors import AvvpError
 from avvp.events import Parsing
 from avvp.parity import open_golden
 from avvp.refinement import (
+    CUTS,
+    Refinement,
     class_accuracies,
     draw_partners,
     exchanged,
+    refine,
     refined_targets,
+    removals,
     unreliable_labels,
 )
 
@@ -339,6 +345,113 @@ def test_smoothing_is_a_parameter_and_classes_without_label_keep_theirs(case):
 def test_an_unknown_modality_is_one_sentence(case):
     with pytest.raises(AvvpError, match="modality is 'sound'; it must be"):
         refined_targets(*case, modality="sound")
+
+
+# The stage as a whole
+
+
+class Knowing(nn.Module):
+    """Hears and sees what the first channels of its features say, and nothing else."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, audio, visual_2d, visual_3d):
+        heard, seen = (x.mean(1)[:, :25] * self.weight for x in (audio, visual_2d))
+        return Parsing(heard, heard, seen, audio[:, :, :25], visual_2d[:, :, :25], {})
+
+
+@pytest.fixture
+def told():
+    """60 videos whose features say what is heard and what is seen, some of it faintly."""
+    g = generator(3)
+    weak = random_labels(60)
+    heard = weak & (torch.rand(60, 25, generator=g) < 0.6)
+    seen = weak & (~heard | (torch.rand(60, 25, generator=g) < 0.5))
+    audio, visual = torch.zeros(60, 10, 128), torch.zeros(60, 10, 2048)
+    strength = torch.where(torch.rand(60, 25, generator=g) < 0.2, 0.3, 0.9)
+    audio[:, :, :25] = (heard * strength)[:, None]
+    visual[:, :, :25] = (seen * strength)[:, None]
+    return Videos(
+        ids=tuple(f"v{i}" for i in range(60)),
+        audio=audio,
+        visual_2d=visual,
+        visual_3d=visual[:, :, :512],
+        weak=weak,
+        true_audio=heard[:, :, None].expand(-1, -1, 10),
+        true_visual=seen[:, :, None].expand(-1, -1, 10),
+        fingerprint="told",
+    )
+
+
+def test_refine_is_the_sequence_of_its_parts(told):
+    config = Refinement(modality="visual", released=False, partners=2, threshold=0.6)
+    done = refine(Knowing(), told, config=config, seed=5, visual_smoothing=0.2)
+    partners = draw_partners(told.weak, generator=generator(5), partners=2)
+    found = exchanged(Knowing(), told, partners)
+    accuracies = class_accuracies(found.a, told.weak), class_accuracies(found.v, told.weak)
+    dropped = unreliable_labels(*found[2:], told.weak, *accuracies, threshold=0.6)
+    assert torch.equal(done.drop_audio, dropped[0])
+    assert torch.equal(done.drop_visual, dropped[1])
+    expected = refined_targets(
+        told.weak, *dropped, modality="visual", released=False, visual_smoothing=0.2
+    )
+    for ours, theirs in zip(done.targets, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    again = refine(Knowing(), told, config=config, seed=5, visual_smoothing=0.2)
+    assert torch.equal(again.exchanged.a_v, done.exchanged.a_v)
+
+
+def test_removals_are_counted_against_the_truth(told):
+    done = refine(Knowing(), told, config=Refinement(), seed=1)
+    counted = removals(done, told)
+    drops = {"audio": done.drop_audio, "visual": done.drop_visual}
+    truths = {"audio": told.true_audio, "visual": told.true_visual}
+    assert counted["labels"].tolist() == told.weak.sum(dim=0).tolist()
+    for row, name in enumerate(drops):
+        removed = absent = right = 0
+        for video, label in told.weak.nonzero().tolist():
+            dropped, gone = drops[name][video, label], not truths[name][video, label].any()
+            removed, absent, right = removed + dropped, absent + gone, right + (dropped and gone)
+        totals = [int(counted[key][row].sum()) for key in ("removed", "absent", "right")]
+        assert totals == [int(removed), int(absent), int(right)]
+        assert 0 < totals[2] <= min(totals[:2])
+    middle = CUTS.index(0.5)
+    assert torch.equal(counted["removed_at"][middle], counted["removed"].sum(dim=1))
+    assert torch.equal(counted["right_at"][middle], counted["right"].sum(dim=1))
+    assert (counted["removed_at"].diff(dim=0) >= 0).all()
+    both = (done.drop_audio & done.drop_visual).sum(dim=0)
+    assert torch.equal(counted["removed_both"], both)
+    for row, weak, drop in zip(
+        counted["example_rows"],
+        counted["example_weak"],
+        counted["example_drop_visual"],
+        strict=True,
+    ):
+        assert weak.sum() > 1
+        assert drop.any()
+        assert torch.equal(weak, told.weak[row])
+
+
+def test_without_truth_nothing_is_called_right(told):
+    blind = replace(told, true_audio=None, true_visual=None)
+    counted = removals(refine(Knowing(), blind, config=Refinement(), seed=1), blind)
+    assert not {"absent", "right", "right_at", "example_true_audio"} & set(counted)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"modality": "sound"}, "modality is 'sound'; it must be one of both, audio, visual"),
+        ({"partners": 0}, "partners is 0; it must be at least 1"),
+        ({"partners": 1.5}, "partners is 1.5; it must be at least 1"),
+        ({"threshold": 0.0}, "threshold is 0.0; it must be above 0"),
+    ],
+)
+def test_impossible_refinements_are_one_sentence(change, sentence):
+    with pytest.raises(AvvpError, match=sentence):
+        Refinement(**change)
 
 
 # The golden data
