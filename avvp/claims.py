@@ -29,14 +29,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import torch
 from scipy import stats
 
 from avvp.errors import AvvpError
 from avvp.events import CLASSES
 from avvp.experiments import REGISTRY, get_profile, is_current, open_source
 from avvp.metrics import LEVELS, METRICS, MODALITIES
-from avvp.models import build
+from avvp.model_size import (
+    BYTES,
+    predicted_idle,
+    released_shapes,
+    rounded_up,
+    saved_bytes,
+)
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_arrays
 from avvp.tables import (
     COMMITTED,
@@ -51,10 +56,9 @@ from avvp.tables import (
 
 ALPHA = 0.05
 MIN_SEEDS = 3
+MIB = 2**20
 LEARNT_AFTER = 0.25
 """Share of the epochs after which a ``history`` claim is looked up: 10 of the published 40."""
-IDLE = {"han": 4_738_048}
-"""Elements that the release of a model stores and never calls."""
 
 Part = Literal[
     "contrastive", "refinement", "grouping", "ablations", "depth", "cross_modal", "grounding"
@@ -233,21 +237,26 @@ def bootstrap_interval(
 
 
 def sizes(experiment: str) -> dict[str, int]:
-    """How many numbers the network of an experiment has.
+    """How large the network of an experiment is, in bytes.
 
     Returns:
-        ``used``: those that training moves. ``stored``: those and what the release carries idle.
+        ``used``: 4 for each number that training moves. ``stored``: those and what the release
+        carries idle. ``saved``: as a file.
+
+    Raises:
+        AvvpError: there is no release of such a network.
     """
     entry = REGISTRY[experiment]
-    used = _trainable(entry.model, tuple(entry.options.items()))
-    return {"used": used, "stored": used + IDLE.get(entry.model, 0)}
+    used, file = _network_bytes(entry.model, tuple(entry.options.items()))
+    idle = BYTES * sum(predicted_idle(entry.model).values())
+    return {"used": used, "stored": used + idle, "saved": file + idle}
 
 
 @cache
-def _trainable(model: str, options: tuple[tuple[str, Hashable], ...]) -> int:
-    with torch.device("meta"):  # shapes without memory, and without drawing a random number
-        network = build(model, **dict(options))
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+def _network_bytes(model: str, options: tuple[tuple[str, Hashable], ...]) -> tuple[int, int]:
+    """Of the numbers that a network uses, and of a file with them."""
+    shapes = released_shapes(model, **dict(options))
+    return BYTES * sum(map(math.prod, shapes.values())), saved_bytes(shapes)
 
 
 class _Side(NamedTuple):
@@ -327,7 +336,7 @@ def _examine(
         told = " and ".join(f"`{name}`" for name in unknown)
         return Verdict(claim, "not run", f"the registry has no {told} yet")
     if claim.kind == "exact":
-        return _count_parameters(claim)
+        return _weigh(claim)
     sides = _choose(claim.experiments, found)
     if sides is None:
         return Verdict(claim, "not run", _what_to_run(claim.experiments, found, data))
@@ -458,30 +467,28 @@ def _history(verdict: Verdict, sides: _Sides, read: _Read) -> Verdict:
     return replace(verdict, outcome="supported" if passed.pop() else "contradicted")
 
 
-def _count_parameters(claim: Claim) -> Verdict:
-    """A printed size is a whole number of MB, and papers mean 10^6 or 2^20 bytes by it."""
-    counted = [sizes(name) for name in claim.experiments]
+def _weigh(claim: Claim) -> Verdict:
+    """Printed sizes are whole MiB, rounded up as a file listing does; shares are made of them."""
+    weighed = [sizes(name) for name in claim.experiments]
     if claim.metric == "size":
-        size = 4 * counted[0]["stored"]
-        holds = claim.claimed in (round(size / 2**20), round(size / 1e6))
-        measured = f"{size / 2**20:.1f} MiB = {size / 1e6:.1f} MB"
+        saved = weighed[0]["saved"]
+        found: float = rounded_up(saved, MIB)
+        measured = f"{saved / MIB:.2f} MiB"
         reason = ""
     else:
         kind = claim.metric.removeprefix("share/")
-        better, worse = (count[kind] for count in counted)
-        whole = [round(4 * count / 2**20) for count in (better, worse)]
-        as_printed = round(100 * whole[0] / whole[1], 1)
-        holds = claim.claimed == as_printed
+        better, worse = (each[kind] for each in weighed)
+        whole = [rounded_up(size, MIB) for size in (better, worse)]
+        found = round(100 * whole[0] / whole[1], 1)
         measured = f"{100 * better / worse:.1f} %"
-        reason = f"in whole MiB {whole[0]} / {whole[1]} = {as_printed} %"
-    return Verdict(
-        claim, "supported" if holds else "contradicted", reason=reason, measured=measured
-    )
+        reason = f"in whole MiB {whole[0]} / {whole[1]} = {found} %"
+    outcome = "supported" if claim.claimed == found else "contradicted"
+    return Verdict(claim, outcome, reason=reason, measured=measured)
 
 
 def _decided(verdict: Verdict, p: float) -> Verdict:
     if p >= ALPHA:
-        reason = "the difference is within its uncertainty"
+        reason = "corrected for all claims, this can be chance"
         return replace(verdict, outcome="not decidable", reason=reason, corrected=p)
     claimed = verdict.claim.sign * verdict.comparison.difference > 0
     return replace(verdict, outcome="supported" if claimed else "contradicted", corrected=p)
@@ -618,7 +625,7 @@ def _caption(judged: Sequence[Verdict], shown: Sequence[Verdict]) -> str:
         said.append("A verdict on simulated LLP is none on LLP.")
     if "exact" in kinds:
         said.append(
-            "Sizes are counted on the networks, 4 bytes a number; a printed MB is taken for 10^6 "
-            "or for 2^20 bytes, whichever fits."
+            "Sizes are those of the networks saved as files, idle entries of a release included; "
+            "printed ones are taken for whole MiB, rounded up as a file listing does."
         )
     return " ".join(said)

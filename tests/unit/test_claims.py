@@ -218,7 +218,7 @@ def test_a_difference_within_its_uncertainty_is_not_decided(roots):
     verdict = one(SCORE, roots)
     assert (verdict.outcome, verdict.reason) == (
         "not decidable",
-        "the difference is within its uncertainty",
+        "corrected for all claims, this can be chance",
     )
     assert verdict.corrected > 0.05
 
@@ -394,15 +394,18 @@ def test_a_history_that_was_not_kept_decides_nothing(roots):
 def test_sizes_are_those_of_the_released_networks(golden):
     with np.load(golden / "mgn.npz") as archive:
         table, han = archive["size_table"].tolist(), archive["han_size"].tolist()
-    assert sizes("han/han") == {"stored": han[0], "used": han[1]}
+    found = sizes("han/han")
+    assert (found["stored"], found["used"]) == (4 * han[0], 4 * han[1])
     names = {e.options.get("depths", (3, 3, 6)): e.name for e in REGISTRY.values() if e.rows}
-    for *depths, stored, used, _ in table:
-        assert sizes(names[tuple(depths)]) == {"stored": stored, "used": used}
+    for *depths, stored, used, saved in table:
+        found = sizes(names[tuple(depths)])
+        assert (found["stored"], found["used"]) == (4 * stored, 4 * used)
+        assert found["saved"] == pytest.approx(saved, rel=5e-3)  # by version of torch
 
 
 def test_exact_claims_hold_to_the_printed_digit(roots):
     assert one(SIZE, roots).outcome == "supported"
-    assert one(SIZE, roots).measured == "16.7 MiB = 17.5 MB"
+    assert one(SIZE, roots).measured == "16.75 MiB"
     assert one(SIZE._replace(claimed=18.0), roots).outcome == "contradicted"
     stored, used = one(SHARE, roots), one(SHARE._replace(metric="share/used"), roots)
     assert (stored.outcome, stored.measured) == ("supported", "46.9 %")
