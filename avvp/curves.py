@@ -76,6 +76,33 @@ def reliability(probability: Tensor, truth: Tensor) -> Tensor:
     return torch.stack((entries, said / entries, held / entries), dim=1)
 
 
+def order_in_time(score: Tensor, truth: Tensor) -> Tensor:
+    """How often a second with an event scores above one without, within one video and class.
+
+    That is the area under the ROC curve of each pair of video and class by itself: 0.5 is chance, a
+    tie counts one half, and neither a threshold nor the level of the scores plays a part.
+
+    Args:
+        score: (N, C, T).
+        truth: bool (N, C, T).
+
+    Returns:
+        (P,) float64 in [0, 1]: the pairs whose event is on in some seconds and off in others, by
+        video and class.
+    """
+    if score.shape != truth.shape:
+        raise AvvpError(
+            f"score has shape {tuple(score.shape)} and truth {tuple(truth.shape)}; they must be "
+            "equal."
+        )
+    partial = truth.any(dim=-1) & ~truth.all(dim=-1)
+    score, on = score[partial].double(), truth[partial]
+    difference = score[:, :, None] - score[:, None, :]
+    right = (difference > 0).double() + (difference == 0).double() / 2
+    compared = on[:, :, None] & ~on[:, None, :]
+    return (right * compared).sum(dim=(1, 2)) / compared.sum(dim=(1, 2))
+
+
 def telling_videos(true_audio: Tensor, true_visual: Tensor, *, count: int) -> Tensor:
     """The videos whose timelines are drawn: chosen from the truth alone, equal for every method.
 

@@ -7,6 +7,7 @@ from avvp.curves import (
     BINS,
     OVERLAPS,
     THRESHOLDS,
+    order_in_time,
     overlap_curve,
     reliability,
     telling_videos,
@@ -73,6 +74,25 @@ def test_reliability_counts_means_and_shares():
 def test_reliability_refuses_unequal_shapes():
     with pytest.raises(AvvpError, match=r"\(2, 3\) and truth \(3, 2\)"):
         reliability(torch.zeros(2, 3), torch.zeros(3, 2, dtype=torch.bool))
+
+
+def test_order_in_time_looks_at_each_class_of_a_video_by_itself():
+    truth = torch.zeros(2, CLASSES, SEGMENTS, dtype=torch.bool)
+    truth[0, 3, :4] = truth[0, 7] = truth[1, 5, 9] = True  # the second is on all the time
+    score = torch.zeros(2, CLASSES, SEGMENTS)
+    assert order_in_time(score, truth).tolist() == [0.5, 0.5]
+    score[0, 3] = torch.arange(10, 0, -1)  # higher where it is on
+    score[1, 5, 9], score[1, 5, 0] = 0.3, 0.4  # one of nine seconds is above it
+    assert order_in_time(score, truth).tolist() == pytest.approx([1, 8 / 9])
+    # Levels do not matter, other classes and videos do not either.
+    score[0, 3] -= 100
+    score[1, 6] = 7
+    assert order_in_time(score, truth).tolist() == pytest.approx([1, 8 / 9])
+
+
+def test_order_in_time_refuses_unequal_shapes():
+    with pytest.raises(AvvpError, match=r"\(2, 3\) and truth \(3, 2\)"):
+        order_in_time(torch.zeros(2, 3), torch.zeros(3, 2, dtype=torch.bool))
 
 
 def test_timelines_are_chosen_by_what_starts_or_ends_inside():
