@@ -72,13 +72,16 @@ class Study:
 
     @property
     def missing(self) -> str:
-        """What cannot be compared and why, as a sentence; empty if all can."""
-        reasons = []
-        for name in set(self.names).difference(self.per_video):
-            told = self.drawn[name].told
-            why = f"its runs ({told}) saw other videos" if self.drawn[name].runs else told
-            reasons.append(f"{self.names[name]}: {why}")
-        return "; ".join(sorted(reasons)) + "." * bool(reasons)
+        """What cannot be compared, in a sentence; empty if all can."""
+        left = [name for name in self.names if name not in self.per_video]
+        elsewhere = [name for name in left if self.drawn[name].runs]
+        kinds = {
+            "Not run yet": [self.names[name] for name in left if name not in elsewhere],
+            "Run on other videos only": [
+                f"{self.names[name]} ({self.drawn[name].told})" for name in elsewhere
+            ],
+        }
+        return " ".join(f"{kind}: {'; '.join(told)}." for kind, told in kinds.items() if told)
 
     def printed(self, name: str) -> dict[str, float]:
         """The printed scores of an experiment by key: of this table, else of another one."""
@@ -127,7 +130,7 @@ class Study:
         }
         measured = [step for by_metric in steps.values() for step in by_metric.values()]
         if not measured:
-            return f"There is nothing to compare yet. {self.missing}"
+            return f"There is nothing to compare yet. {self.missing}".strip()
         said = f"On {self.told}, {len(measured)} differences from {self.names[self.reference]} "
         if all(step.half_width is None for step in measured):
             said += "are measured, without intervals: these take two seeds of each."

@@ -86,7 +86,7 @@ def test_what_was_not_run_is_named_and_keeps_its_printed_difference(roots):
 
 def test_the_summary_counts_clear_differences_and_printed_signs(roots):
     metrics = {VISUAL: "Visual", "segment/audio": "Audio"}
-    assert opened(roots).summary(metrics).startswith("There is nothing to compare yet. MCG only: ")
+    assert opened(roots).summary(metrics).startswith("There is nothing to compare yet. Not run")
     for seed, shift in enumerate((0, 0.5), 1):
         store(roots["results"], "mgn/mgn", [50 + shift, 60 + shift, 70 + shift], seed=seed)
         store(roots["results"], "mgn/hard_soft", [40, 50, 60 - shift], seed=seed)
@@ -116,7 +116,10 @@ def test_runs_on_other_videos_are_not_compared(roots):
     store(roots["results"], "mgn/hard_soft", [50, 60], profile="medium")
     study = opened(roots)
     assert set(study.per_video) == {"mgn/mgn"}
-    assert "hard, soft: its runs (simulated LLP, medium, 1 seed) saw other videos" in study.missing
+    assert study.missing == (
+        "Not run yet: MCG only. "
+        "Run on other videos only: hard, soft (simulated LLP, medium, 1 seed)."
+    )
 
 
 def test_this_build_is_shown_where_it_compares_more(roots):
