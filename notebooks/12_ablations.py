@@ -123,7 +123,7 @@ assigned = open_study(
 )
 refined = open_study(
     {
-        "ma/c": "nothing",
+        "ma/c": "nothing refined",
         "ma/cr_audio": "audio labels",
         "ma/cr_visual": "visual labels",
         "ma/cr": "both",
@@ -134,10 +134,10 @@ refined = open_study(
 )
 temperature = open_study(
     {
-        "ma/cr": "0.2",
-        "ma/cr_temperature_0.1": "0.1",
-        "ma/cr_temperature_0.3": "0.3",
-        "ma/cr_temperature_0.4": "0.4",
+        "ma/cr": "temperature 0.2",
+        "ma/cr_temperature_0.1": "temperature 0.1",
+        "ma/cr_temperature_0.3": "temperature 0.3",
+        "ma/cr_temperature_0.4": "temperature 0.4",
     },
     paper="ma",
     table="Table 4",
@@ -266,13 +266,13 @@ show(table, right=5)
 
 
 # %% tags=["hide-input"]
-def larger(study: Study, name: str, metrics: dict[str, str]) -> str:
-    """The metrics on which an experiment gains most, and least, in our runs."""
+def extremes(study: Study, name: str, metrics: dict[str, str]) -> str:
+    """Where an experiment stands best, and worst, against the reference in our runs."""
     steps = {title: study.step(name, key) for key, title in metrics.items()}
     ranked = sorted(steps, key=lambda title: -steps[title].measured)
     most, least = ranked[0], ranked[-1]
     return (
-        f"most in {most} ({steps[most].told} points) and least in {least} "
+        f"highest in {most} ({steps[most].told} points) and lowest in {least} "
         f"({steps[least].told} points)"
     )
 
@@ -289,7 +289,7 @@ said = [
     grouping.summary(SEGMENT),
 ]
 if "mgn/cug_only" in grouping.per_video:
-    said.append(f"CUG alone gains {larger(grouping, 'mgn/cug_only', SEGMENT)}.")
+    said.append(f"CUG alone minus HAN is {extremes(grouping, 'mgn/cug_only', SEGMENT)}.")
     if "mgn/mgn" in grouping.per_video:
         told = ", ".join(f"{title} {step.told}" for title, step in mcg_steps.items())
         clear = sum(step.clear for step in mcg_steps.values())
@@ -300,9 +300,9 @@ if {"mgn/mcg_only", "mgn/mgn"} <= set(grouping.per_video):
     step = grouping.step("mgn/mgn", "segment/type_av", to="mgn/mcg_only")
     event = grouping.step("mgn/mgn", "event/type_av", to="mgn/mcg_only")
     said.append(
-        "Without CUG every second of a video is parsed alike, so the step from MCG only to both "
-        f"contains all that MGN knows about time: {step.told} Type@AV at segment level, "
-        f"{event.told} at event level."
+        "Without CUG every second of a video is parsed alike. The step from MCG only to both "
+        "therefore contains all that MGN knows about time, besides what CUG does for the decisions "
+        f"about the video: {step.told} Type@AV at segment level, {event.told} at event level."
     )
 Markdown(" ".join(said))
 
@@ -518,9 +518,9 @@ if {"mgn/hard_soft", "mgn/soft_hard"} <= set(assigned.per_video):
         assigned.step(name, "segment/type_av") for name in ("mgn/hard_soft", "mgn/soft_hard")
     )
     said.append(
-        f"Hard CUG changes Type@AV by {cug.told} points, hard MCG by {mcg.told}. Only the first "
-        "touches how a second is scored, so what the second does has to come through the video's "
-        "probabilities."
+        f"Hard CUG changes Type@AV by {cug.told} points, hard MCG by {mcg.told}. Only hard CUG "
+        "touches how a second is scored; whatever hard MCG does has to come through the joint "
+        "probability of the video, which gates the seconds."
     )
 Markdown(" ".join(said))
 
@@ -717,20 +717,25 @@ _ = differences(temperature.steps(SEGMENT), reference="temperature 0.2", title=t
 # If scores rose as the temperature falls, every metric would be best at the lowest one. The table
 # lists where each is best, and how far apart the best and the worst are.
 
+
 # %% tags=["hide-input"]
+def value(name: str) -> str:
+    return temperature.names[name].removeprefix("temperature ")
+
+
 rows = []
 for key, title in SEGMENT.items():
-    in_print = {tau: temperature.printed(name)[key] for name, tau in temperature.names.items()}
+    in_print = {value(name): temperature.printed(name)[key] for name in temperature.names}
     ours = {
-        tau: temperature.score(name, key).mean
-        for name, tau in temperature.names.items()
+        value(name): temperature.score(name, key).mean
+        for name in temperature.names
         if name in temperature.per_video
     }
     row = {"metric": title}
     for source, scores in (("in print", in_print), ("in our runs", ours)):
         complete = len(scores) == len(temperature.names)
         top = max(scores.values()) if complete else None
-        best = " and ".join(sorted(tau for tau, value in scores.items() if value == top))
+        best = " and ".join(sorted(tau for tau, score in scores.items() if score == top))
         row |= {
             f"best {source}": best if complete else "not run",
             f"range {source}": f"{top - min(scores.values()):.1f}" if complete else "not run",
@@ -751,13 +756,13 @@ for table, kind, values in (
     ("Table 4", "tau", ("0.1", "0.2", "0.3", "0.4")),
     ("Table 3", "refine", ("audio", "visual", "both")),
 ):
-    for value in values:
-        cells = published("ma", table, "MA", f"{kind}={value}")
+    for setting in values:
+        cells = published("ma", table, "MA", f"{kind}={setting}")
         mean = sum(cells[f"segment/{k}"] for k in ("audio", "visual", "audio_visual")) / 3
         rows_looked_at += 1
         # Three rounded scores and a rounded mean of them differ by 0.1 at most.
         if abs(cells["segment/type_av"] - mean) > 0.1 + 1e-9:
-            off.append(f"{value} in {table} ({cells['segment/type_av']:.1f} for {mean:.2f})")
+            off.append(f"{setting} in {table} ({cells['segment/type_av']:.1f} for {mean:.2f})")
 said.append(
     "A caution about small differences in these two tables: Type@AV is the mean of the three scores "
     f"beside it, and in {len(off)} of their {rows_looked_at} rows it is off by more than rounding: "

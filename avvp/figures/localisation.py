@@ -55,7 +55,8 @@ def narrow_window(
     above.plot(score, score, ":", color="#1a1a1a", linewidth=1)
     above.axhline(threshold, color="#1a1a1a", linewidth=1)
     above.annotate(f"threshold {threshold:g}", (0.01, threshold + 0.02), fontsize=8)
-    above.annotate("video score itself", (0.98, 0.84), fontsize=8, ha="right")
+    above.annotate("video score itself", (0.99, 0.68), fontsize=8, ha="right")
+    above.annotate("seconds\ncan differ", (sum(window) / 2, 0.9), fontsize=8, ha="center")
     for x, text, side in (
         (window[0] - 0.02, "off in\nall seconds", "right"),
         (window[1] + 0.02, "on in\nall seconds", "left"),

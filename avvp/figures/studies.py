@@ -6,6 +6,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from avvp.figures import TRUTH_COLOUR
 from avvp.studies import Step
@@ -44,20 +45,20 @@ def differences(
         ax.set_title(metric, fontsize=9)
         ax.grid(axis="x")
         ax.tick_params(axis="y", length=0)
-        ax.locator_params(axis="x", nbins=4)
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
     # Room at both sides of the reference, also where all variants lie on one.
     low, high = axes[0].get_xlim()
     axes[0].set_xlim(min(low, -1), max(high, 1))
     axes[0].set_yticks(range(len(steps)), [_row(*row) for row in steps.items()])
     axes[0].set_ylim(len(steps) - 0.5, -0.5)
-    figure.supxlabel(f"points above or below {reference}", fontsize=10)
+    axes[len(axes) // 2].set_xlabel(f"points above or below {reference}")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
     figure.legend(
         handles=[
             plt.Line2D([], [], linestyle="", **PRINTED, label="printed, on LLP"),
             plt.Line2D([], [], linestyle="-", **OURS, label="our runs, 95 % interval"),
         ],
-        loc="outside lower right",
+        loc="outside lower center",
         ncols=2,
     )
     return figure

@@ -31,7 +31,7 @@ def test_differences_show_print_and_runs_in_a_panel_a_metric():
     assert measured.lines[0].get_xydata().tolist() == [[3.0, 0]]
     (interval,) = measured.lines[2]
     assert [vertex[0] for vertex in interval.get_paths()[0].vertices] == [2.0, 4.0]
-    assert figure.get_supxlabel() == "points above or below HAN"
+    assert visual.get_xlabel() == "points above or below HAN"
 
 
 def test_differences_without_any_run_keep_a_visible_axis():
