@@ -1,7 +1,8 @@
 """How big a network is, by hand formulas, and what one forward pass of it costs.
 
-The formulas need nothing but widths and depths; :func:`measured` and :func:`operations` count in
-the networks that train. Sizes are numbers of elements: four bytes each in float32.
+The formulas need nothing but widths, depths and lengths; :func:`measured` and :func:`operations`
+count in the networks that train. Sizes are numbers of elements: four bytes each in float32. An
+operation is a multiplication or an addition of a matrix product.
 """
 
 import io
@@ -183,6 +184,82 @@ def operations(network: nn.Module, *, videos: int = 16) -> dict[str, int]:
     }
     missing = counter.get_total_flops() - sum(counts.values())
     return counts | ({"between modules": missing} if missing else {})
+
+
+def attention_operations(queries: int, sources: int, width: int) -> int:
+    """Four projections, then every query meets every source twice: to compare, and to read."""
+    projections = 2 * width**2 * (2 * queries + 2 * sources)
+    return projections + 4 * queries * sources * width
+
+
+def feed_forward_operations(rows: int, width: int, hidden: int) -> int:
+    """Two matrix products, each with two operations a row and weight."""
+    return 4 * rows * width * hidden
+
+
+def encoder_operations(length: int, width: int = 128) -> int:
+    """A transformer block of MGN, on a sequence."""
+    hidden = EXPANSION * width
+    return attention_operations(length, length, width) + feed_forward_operations(
+        length, width, hidden
+    )
+
+
+def grouping_operations(tokens: int, elements: int, width: int = 128) -> int:
+    """A grouping block of MGN: mix the tokens, read, assign, and two feed-forward blocks."""
+    meet = attention_operations(tokens, elements, width)  # the same count to read and to assign
+    forward = feed_forward_operations(tokens, width, EXPANSION * width)
+    return feed_forward_operations(width, tokens, MIXED) + 2 * meet + 2 * forward
+
+
+def front_end_operations(width: int) -> int:
+    """As :func:`front_end`, once a second."""
+    return 2 * SEGMENTS * width * (AUDIO_SIZE + VISUAL_2D_SIZE + VISUAL_3D_SIZE + 2 * width)
+
+
+def predicted_operations_mgn(
+    depths: Sequence[int] = (3, 3, 6), width: int = 128, *, videos: int = 16
+) -> dict[str, int]:
+    """What :func:`operations` counts in MGN, by module.
+
+    Args:
+        depths, width: as in :func:`predicted_mgn`.
+        videos: B.
+    """
+    audio, visual, across = depths
+    one_modality = encoder_operations(SEGMENTS + CLASSES, width)
+    probability = 2 * CLASSES * width
+    each = {
+        "front_end": front_end_operations(width),
+        "audio_encoder": audio * one_modality,
+        "visual_encoder": visual * one_modality,
+        "segment_grouping": grouping_operations(SEGMENTS, SEGMENTS, width),
+        "audio_grouping": grouping_operations(CLASSES, SEGMENTS, width),
+        "visual_grouping": grouping_operations(CLASSES, SEGMENTS, width),
+        "cross_modal_encoder": across * encoder_operations(2 * CLASSES, width),
+        "cross_modal_grouping": grouping_operations(CLASSES, CLASSES, width),
+        "video_classifier": probability,
+        "audio_classifier": probability,
+        "visual_classifier": probability,
+        "between modules": 2 * SEGMENTS**2 * width,  # the similarity that contrast is taken from
+    }
+    # The tokens themselves are classified, once a batch.
+    return {name: videos * count for name, count in each.items()} | {
+        "token_classifier": 2 * 2 * CLASSES * width * CLASSES
+    }
+
+
+def predicted_operations_han(width: int = 512, *, videos: int = 16) -> dict[str, int]:
+    """What :func:`operations` counts in HAN, by module."""
+    layer = 2 * attention_operations(SEGMENTS, SEGMENTS, width)
+    layer += feed_forward_operations(SEGMENTS, width, width)
+    each = {
+        "front_end": front_end_operations(width),
+        "hybrid_attention": 2 * layer,  # one layer, called for sound and for the image
+        "pooling": 3 * 2 * (2 * SEGMENTS) * width * CLASSES,
+        "between modules": 2 * SEGMENTS**2 * width,
+    }
+    return {name: videos * count for name, count in each.items()}
 
 
 def operations_of_frames(width: int, *, videos: int = 16) -> int:

@@ -83,6 +83,19 @@ def test_operations_of_a_linear_layer_and_of_attention():
     assert model_size.operations(block, videos=2)["audio_encoder"] == 2 * counted["audio_encoder"]
 
 
+@pytest.mark.parametrize(("depths", "width"), [((3, 3, 6), 128), ((1, 2, 4), 64)])
+@pytest.mark.parametrize("videos", [1, 3])
+def test_mgn_computes_as_much_as_predicted(depths, width, videos):
+    counted = model_size.operations(build("mgn", depths=depths, width=width), videos=videos)
+    assert model_size.predicted_operations_mgn(depths, width, videos=videos) == counted
+
+
+@pytest.mark.parametrize("width", [512, 64])
+def test_han_computes_as_much_as_predicted(width):
+    counted = model_size.operations(build("han", width=width), videos=2)
+    assert model_size.predicted_operations_han(width, videos=2) == counted
+
+
 def test_frames_cost_seven_more_projections_a_second():
     pooled = model_size.operations(build("han"), videos=1)["front_end"]
     with_frames = pooled + model_size.operations_of_frames(512, videos=1)
