@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from avvp.errors import AvvpError
 from avvp.figures import TRUTH_COLOUR
 from avvp.studies import Step
 
@@ -67,6 +68,67 @@ def differences(
 def _row(name: str, by_metric: Mapping[str, Step]) -> str:
     run = any(step.measured is not None for step in by_metric.values())
     return name if run else f"{name}\n(not run)"
+
+
+PART_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#0072B2", "#D55E00")
+"""Of the parts of a network, in their order; a number in each bar says the same."""
+
+ROOM_FOR_NUMBER = 0.02
+"""Of the longest bar: a part that is shorter bears no number."""
+
+
+def stacked_sizes(
+    networks: Mapping[str, Mapping[str, float]], *, idle: Mapping[str, float]
+) -> Figure:
+    """Where the numbers of networks sit: one stacked bar a network, and hatched what is idle.
+
+    Args:
+        networks: name -> part -> MB that compute. Parts are numbered in the order in which they
+            first occur.
+        idle: name -> MB that are stored and never used.
+
+    Raises:
+        AvvpError: there are more parts than colours.
+    """
+    parts = list(dict.fromkeys(part for sizes in networks.values() for part in sizes))
+    if len(parts) > len(PART_COLOURS):
+        raise AvvpError(f"{len(parts)} parts were given; there are {len(PART_COLOURS)} colours.")
+    stored = {name: sum(sizes.values()) + idle.get(name, 0) for name, sizes in networks.items()}
+    longest = max(stored.values())
+    figure, ax = plt.subplots(figsize=(7, 1.5 + 0.36 * len(networks)))
+    for y, (name, sizes) in enumerate(networks.items()):
+        left = 0.0
+        for number, (part, colour) in enumerate(zip(parts, PART_COLOURS, strict=False), 1):
+            size = sizes.get(part, 0)
+            if not size:
+                continue
+            ax.barh(y, size, left=left, height=0.72, color=colour, edgecolor="white")
+            if size > ROOM_FOR_NUMBER * longest:
+                dark = colour in ("#0072B2", "#D55E00", "#009E73")
+                style = {"color": "white" if dark else "black", "fontsize": 8}
+                ax.text(left + size / 2, y, str(number), ha="center", va="center", **style)
+            left += size
+        if idle.get(name):
+            ax.barh(y, idle[name], left=left, height=0.72, **_IDLE)
+        told = f"{left:.1f}" + (f" used, {stored[name]:.1f} stored" if idle.get(name) else "")
+        ax.text(stored[name] + 0.01 * longest, y, told, va="center", fontsize=8)
+    ax.set_yticks(range(len(networks)), list(networks))
+    ax.set_ylim(len(networks) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    ax.set_xlim(0, 1.32 * longest)
+    ax.set_xlabel("size (MB)")
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=colour, label=f"{number} {part}")
+        for number, (part, colour) in enumerate(zip(parts, PART_COLOURS, strict=False), 1)
+    ]
+    if any(idle.values()):
+        handles.append(plt.Rectangle((0, 0), 1, 1, **_IDLE, label="stored, never used"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+_IDLE = {"facecolor": "white", "edgecolor": "#777777", "hatch": "////"}
 
 
 class Sized(NamedTuple):

@@ -1,9 +1,11 @@
 """Figures of studies draw the numbers they are given."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
-from avvp.figures.studies import Sized, differences, scores_by_size
+from avvp.errors import AvvpError
+from avvp.figures.studies import Sized, differences, scores_by_size, stacked_sizes
 from avvp.studies import Step
 
 
@@ -57,3 +59,25 @@ def test_idle_weights_give_a_network_a_second_place():
     assert [text.get_text() for text in ours.texts] == ["not run"]
     assert print_.get_ylabel() == "Type@AV (%)"
     assert all(low < x < high for low, high in [print_.get_xlim()] for x in (11.1, 37.2))
+
+
+def test_sizes_are_stacked_in_the_order_of_parts_and_idle_ones_are_hatched():
+    figure = stacked_sizes(
+        {"HAN": {"front": 8.0, "attention": 10.0}, "MGN": {"front": 2.0, "groups": 0.1}},
+        idle={"HAN": 19.0},
+    )
+    (ax,) = figure.axes
+    bars = [(bar.get_y() + 0.36, bar.get_x(), bar.get_width()) for bar in ax.patches]
+    expected = [(0, 0, 8), (0, 8, 10), (0, 18, 19), (1, 0, 2), (1, 2, 0.1)]
+    assert np.array(bars) == pytest.approx(np.array(expected))
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [False, False, True, False, False]
+    told = [text.get_text() for text in ax.texts]
+    assert told == ["1", "2", "18.0 used, 37.0 stored", "1", "2.1"]
+    (legend,) = figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["1 front", "2 attention", "3 groups", "stored, never used"]
+
+
+def test_more_parts_than_colours_are_refused():
+    with pytest.raises(AvvpError, match="8 parts were given; there are 7 colours"):
+        stacked_sizes({"A": {str(part): 1.0 for part in range(8)}}, idle={})
