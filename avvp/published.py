@@ -1,4 +1,5 @@
-"""The numbers that the papers print, one cell a row of ``package_data/published.csv``.
+"""What the papers print: numbers, one cell a row of ``package_data/published.csv``, and the tables
+and figures themselves, ``package_data/items.csv``.
 
 ``paper`` is ``mgn``, ``mgn_abstract``, ``mgn_supp``, ``ma`` or ``cross_modal``; ``table`` is
 ``Table 1`` and so on, or ``text`` for numbers in running text; ``row`` names the method and
@@ -87,3 +88,28 @@ def published(paper: str, table: str, row: str, setting: str = "") -> dict[str, 
                 f"it has {', '.join(map(repr, known))}."
             )
     return {cell.key: cell.value for cell in cells}
+
+
+class Item(NamedTuple):
+    """A printed table or figure, and where this book regenerates it."""
+
+    id: str
+    """``MGN-T1``: the document and T or F, with the printed number."""
+    paper: str
+    place: str
+    """``Table 1``, or the section of a figure."""
+    what: str
+    chapter: str
+    """Name of the notebook, without ``.py``."""
+    figures: tuple[str, ...]
+    """Names of figures of the chapter; a table has none."""
+
+
+@cache
+def published_items() -> tuple[Item, ...]:
+    """Every printed table and figure, in the order of the file."""
+    text = (files("avvp") / "package_data" / "items.csv").read_text(encoding="utf-8")
+    return tuple(
+        Item(**(record | {"figures": tuple(record["figures"].split())}))
+        for record in csv.DictReader(text.splitlines())
+    )

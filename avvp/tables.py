@@ -21,7 +21,7 @@ from avvp.experiments import (
     rows_without_experiment,
 )
 from avvp.metrics import METRICS
-from avvp.published import published, published_cells
+from avvp.published import published, published_cells, published_items, published_rows
 from avvp.results import RESULTS, RUNS, Estimate, Run, find_runs, summarise
 
 KINDS = {
@@ -234,6 +234,32 @@ def _caption(level: str, paper: str, table: str, worlds: set[str], stale: bool) 
     if stale:
         said.append("Stale: made before the experiment or the simulator was last changed.")
     return " ".join(said)
+
+
+def experiments_of(paper: str, table: str, *, level: str) -> list[str]:
+    """The experiments that regenerate a printed table, in the order of its rows.
+
+    A row with two settings that are one experiment counts once, and so does a row whose numbers are
+    no scores of ``level``.
+    """
+    names: dict[str, None] = {}
+    for row in published_rows(paper, table):
+        if not any(key.startswith(f"{level}/") for key in published(*row)):
+            continue
+        names |= dict.fromkeys(n for n, experiment in REGISTRY.items() if row in experiment.rows)
+    return list(names)
+
+
+def item_table() -> Table:
+    """Every printed table and figure, and where this book has it."""
+    lines = []
+    for item in published_items():
+        made = ", ".join(f"{{numref}}`{name}`" for name in item.figures) or "tables"
+        lines.append(
+            [item.id, PAPERS[item.paper], item.place, item.what, f"{{doc}}`{item.chapter}`: {made}"]
+        )
+    columns = ["Item", "Paper", "Place", "What it shows", "Here"]
+    return markdown_table(columns, lines, "Printed tables and figures, and where they are here.")
 
 
 def provenance_table(

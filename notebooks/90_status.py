@@ -30,7 +30,7 @@ from IPython.display import Markdown
 from avvp.bookmaking import read_records
 from avvp.experiments import PROFILES, REGISTRY
 from avvp.results import HOME
-from avvp.tables import coverage_table, profile_table, provenance_table, status_table
+from avvp.tables import profile_table, provenance_table, status_table
 from avvp.training import choose_device, describe_device
 
 
@@ -102,11 +102,3 @@ status_table(profile, data=data)
 
 # %% tags=["hide-input"]
 provenance_table(tuple(REGISTRY), profile=profile, data=data)
-
-# %% [markdown]
-# ## What is not reproduced yet
-#
-# How many of the printed rows with scores the registry regenerates, and which are still missing.
-
-# %% tags=["hide-input"]
-coverage_table()
