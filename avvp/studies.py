@@ -5,6 +5,7 @@ interval, by the rule of :mod:`avvp.claims`. Systems are compared only where the
 same videos under the same profile.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,12 @@ class Study:
 
     @property
     def told(self) -> str:
-        """What the runs are, in words; of the reference, where the others are not comparable."""
-        return self.drawn[self.reference].told
+        """What the compared runs are, in words."""
+        told = self.drawn[self.reference].told
+        seeds = sorted({len(self.drawn[name].runs) for name in self.per_video})
+        if len(seeds) > 1:
+            told = re.sub(r"\d+ seeds?", f"{seeds[0]} to {seeds[-1]} seeds", told)
+        return told
 
     @property
     def missing(self) -> str:

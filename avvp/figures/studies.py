@@ -6,7 +6,9 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
 
 from avvp.errors import AvvpError
 from avvp.figures import TRUTH_COLOUR
@@ -159,6 +161,8 @@ def scores_by_size(
         rows, 2, figsize=(7, 0.6 + 2.5 * rows), squeeze=False, sharex=True, layout="constrained"
     )
     sizes = [x for networks in panels.values() for n in networks for x in (n.size, n.stored)]
+    if sizes:
+        axes[0, 0].set_xlim(min(sizes) - 3, max(sizes) + 3)
     for index, (ax, (title, networks)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
         _panel(ax, networks, path)
         ax.set_title(title, fontsize=9)
@@ -169,8 +173,9 @@ def scores_by_size(
         ax.set_axis_off()
     for ax in axes[-1]:
         ax.set_xlabel("size (MB)")
-    if sizes:
-        axes[0, 0].set_xlim(min(sizes) - 2.5, max(sizes) + 2.5)
+    figure.canvas.draw()  # places the panels, and with them the points that labels keep clear of
+    for ax, networks in zip(axes.flat, panels.values(), strict=False):
+        _label(ax, networks)
     return figure
 
 
@@ -191,19 +196,44 @@ def _panel(ax: Axes, networks: Sequence[Sized], path: Sequence[str]) -> None:
         if idle:
             ax.plot([network.size, network.stored], [network.score] * 2, ":", color=style["color"])
             ax.plot(network.stored, network.score, **style, markersize=6, mfc="white")
-            ax.annotate(
-                f"{network.label},\nas stored",
-                (network.stored, network.score),
-                xytext=(0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
-        ax.annotate(
-            network.label,
-            (network.size, network.score),
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
     ax.margins(y=0.2)
+
+
+def _label(ax: Axes, networks: Sequence[Sized]) -> None:
+    """Name every point, at the side of it, or the end of its bar, that is most free."""
+    renderer = ax.figure.canvas.get_renderer()
+    names = [(n.label, (n.size, n.score), n.half_width or 0.0) for n in networks]
+    names += [
+        (f"{n.label},\nas stored", (n.stored, n.score), 0.0) for n in networks if n.stored > n.size
+    ]
+    taken = []
+    for _, (size, score), half in names:
+        (x, low), (_, high) = ax.transData.transform([(size, score - half), (size, score + half)])
+        middle = (low + high) / 2
+        taken.append(Bbox.from_extents(x - 5, middle - 5, x + 5, middle + 5))
+        if half:
+            taken.append(Bbox.from_extents(x - 3, low - 1, x + 3, high + 1))
+    for name, place, half in names:
+        label = ax.annotate(name, place, xytext=(0, 0), textcoords="offset points", fontsize=8)
+        spots = [(place, side) for side in _SIDES]
+        spots += [((place[0], place[1] + up * half), (0, up)) for up in (1, -1) if half]
+        crowds = []
+        for spot in spots:
+            _put(label, *spot)
+            box = label.get_window_extent(renderer)
+            outside = not ax.bbox.contains(*box.min) or not ax.bbox.contains(*box.max)
+            covered = (Bbox.intersection(box, other) for other in taken)
+            crowds.append(sum(b.width * b.height for b in covered if b) + 1000 * outside)
+        _put(label, *spots[crowds.index(min(crowds))])
+        taken.append(label.get_window_extent(renderer))
+
+
+_SIDES = ((1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
+
+
+def _put(label: Annotation, place: tuple[float, float], side: tuple[int, int]) -> None:
+    across, up = side
+    label.xy = place
+    label.set_position((4 * across if up else 7 * across, 4 * up if across else 7 * up))
+    label.set_horizontalalignment({1: "left", 0: "center", -1: "right"}[across])
+    label.set_verticalalignment({1: "bottom", 0: "center", -1: "top"}[up])

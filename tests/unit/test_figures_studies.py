@@ -1,5 +1,7 @@
 """Figures of studies draw the numbers they are given."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -59,6 +61,16 @@ def test_idle_weights_give_a_network_a_second_place():
     assert [text.get_text() for text in ours.texts] == ["not run"]
     assert print_.get_ylabel() == "Type@AV (%)"
     assert all(low < x < high for low, high in [print_.get_xlim()] for x in (11.1, 37.2))
+
+
+def test_labels_of_neighbours_lie_beside_each_other():
+    networks = [Sized(str(i), 14 + 0.6 * i, 14 + 0.6 * i, 55 + 0.05 * i) for i in range(4)]
+    far = Sized("far", 37, 37, 50)
+    figure = scores_by_size({"printed": [*networks, far]}, ylabels=["Type@AV (%)"])
+    renderer = figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
 def test_sizes_are_stacked_in_the_order_of_parts_and_idle_ones_are_hatched():

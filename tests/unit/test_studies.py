@@ -156,3 +156,10 @@ def test_an_outdated_run_of_this_build_is_not_shown(roots):
 )
 def test_a_step_tells_itself(step, told, clear):
     assert (step.told, step.clear) == (told, clear)
+
+
+def test_runs_of_several_seeds_and_of_one_are_told_apart(roots):
+    for name, seeds in (("mgn/mgn", (1,)), ("mgn/hard_soft", (1, 2, 3))):
+        for seed in seeds:
+            store(roots["results"], name, [50, 60], seed=seed)
+    assert opened(roots).told == "simulated LLP, full, 1 to 3 seeds"
