@@ -24,8 +24,6 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
-import inspect
-import textwrap
 from collections import defaultdict
 
 import numpy as np
@@ -36,6 +34,7 @@ from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
 from avvp import training as protocol
+from avvp.cells import agreement, code, show
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import PROFILE_SIZES, draw_blocks
 from avvp.experiments import REGISTRY, get_profile
@@ -61,17 +60,6 @@ from avvp.tables import Table, provenance_table, result_table, runs_to_draw
 from avvp.training import TrainingConfig, seeded
 
 use_style()
-
-
-def show(table: pd.DataFrame, floats: str = ".1f") -> Markdown:
-    # As objects, so that whole numbers stay whole.
-    return Markdown(table.astype(object).to_markdown(index=False, floatfmt=floats))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 # %% [markdown]
@@ -443,19 +431,7 @@ compared = [
     (f"norms of {len(wanted) - len(zero)} gradients, relative", relative, "gradient"),
     (f"norms of {len(zero)} gradients that are zero", absolute, "zero gradient"),
 ]
-assert all(difference < tolerance[kind] for _, difference, kind in compared)
-Markdown(
-    pd.DataFrame(
-        [
-            {
-                "compared": name,
-                "largest difference": f"{found:.1e}",
-                "allowed": f"{tolerance[kind]:.0e}",
-            }
-            for name, found, kind in compared
-        ]
-    ).to_markdown(index=False, disable_numparse=True, colalign=("left", "right", "right"))
-)
+agreement([(what, found, tolerance[kind]) for what, found, kind in compared])
 
 # %% [markdown]
 # The gradients that are zero belong to the two biases from above. The tests of this repository also

@@ -23,8 +23,6 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
-import inspect
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -32,6 +30,7 @@ import torch
 from IPython.display import Markdown
 from torch import Tensor
 
+from avvp.cells import agreement, code, show, show_text
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import draw_blocks, world_of
@@ -50,16 +49,6 @@ from avvp.tables import provenance_table, result_table
 from avvp.training import seeded
 
 use_style()
-
-
-def show(table: pd.DataFrame, floats: str = ".1f") -> Markdown:
-    return Markdown(table.astype(object).to_markdown(index=False, floatfmt=floats))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 # %% [markdown]
@@ -297,19 +286,7 @@ compared = [
     ("their sum", largest(loss, "loss"), "loss"),
     (f"norms of {len(wanted) - len(zero)} gradients, relative", relative, "gradient"),
 ]
-assert all(difference < tolerance[kind] for _, difference, kind in compared)
-Markdown(
-    pd.DataFrame(
-        [
-            {
-                "compared": name,
-                "largest difference": f"{found:.1e}",
-                "allowed": f"{tolerance[kind]:.0e}",
-            }
-            for name, found, kind in compared
-        ]
-    ).to_markdown(index=False, disable_numparse=True, colalign=("left", "right", "right"))
-)
+agreement([(what, found, tolerance[kind]) for what, found, kind in compared])
 
 # %% tags=["hide-input"]
 golden = torch.from_numpy(archive["sims"]).reshape(4, 10, 10) * 0.2
@@ -421,7 +398,7 @@ for name, (one, other) in PAIRS.items():
         rows.append({"added": name, "source": "published, LLP"} | printed)
     where = drawn[one].told if same_videos(one, other) else ""
     rows.append({"added": name, "source": where} | {k: step.told for k, step in steps.items()})
-Markdown(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+show_text(rows)
 
 # %% [markdown]
 # ### In MGN

@@ -28,9 +28,7 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
-import inspect
 import math
-import textwrap
 from typing import get_args
 
 import numpy as np
@@ -40,6 +38,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
+from avvp.cells import code, show, show_text
 from avvp.claims import claims_table
 from avvp.data import load
 from avvp.experiments import REGISTRY, get_profile
@@ -70,16 +69,6 @@ from avvp.tables import KINDS, provenance_table, result_table, runs_to_draw
 from avvp.training import seeded
 
 use_style()
-
-
-def show(table: pd.DataFrame, floats: str = ".1f") -> Markdown:
-    return Markdown(table.astype(object).to_markdown(index=False, floatfmt=floats))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 # %% [markdown]
@@ -622,15 +611,14 @@ found = {
     for crossmodal in get_args(Assigned)
 }
 assert all(row[name] < most for row in found.values() for name, most in tolerance.items())
-Markdown(
-    pd.DataFrame(
-        [
-            {"largest difference": name}
-            | {pair: f"{row[name]:.1e}" for pair, row in found.items()}
-            | {"allowed": f"{most:.0e}"}
-            for name, most in tolerance.items()
-        ]
-    ).to_markdown(index=False, disable_numparse=True, colalign=("left", *["right"] * 5))
+show_text(
+    [
+        {"largest difference": name}
+        | {pair: f"{row[name]:.1e}" for pair, row in found.items()}
+        | {"allowed": f"{most:.0e}"}
+        for name, most in tolerance.items()
+    ],
+    right=5,
 )
 
 # %% [markdown]

@@ -26,9 +26,7 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
-import inspect
 import math
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -37,6 +35,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
+from avvp.cells import code, show, show_text
 from avvp.claims import compare
 from avvp.curves import order_in_time
 from avvp.data import SimulatorConfig
@@ -53,17 +52,6 @@ from avvp.tables import KINDS, provenance_table, result_table, runs_to_draw
 
 use_style()
 MODALITIES = ("audio", "visual")
-
-
-def show(table: pd.DataFrame, floats: str = ".1f") -> Markdown:
-    # As objects, so that whole numbers stay whole.
-    return Markdown(table.astype(object).to_markdown(index=False, floatfmt=floats))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 # %% [markdown]
@@ -454,7 +442,7 @@ unmoved = float(rolls["as released", "audio"]["audio map: from before"])
 along = float(rolls["as released", "visual"]["visual map: from before, moved along"])
 along_own = float(rolls['audio_time="own"', "audio"]["audio map: from before, moved along"])
 assert max(unmoved, along, along_own) < 1e-12
-Markdown(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+show_text(rows)
 
 # %% [markdown]
 # Read the first line: the sound is moved by three seconds, and its map has not noticed, to the last
@@ -483,7 +471,7 @@ rows = [
     for name, (value, key) in measured.items()
 ]
 assert all(abs(float(value) - told[key]) < 1e-6 for value, key in measured.values())
-Markdown(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+show_text(rows)
 
 # %% [markdown]
 # Here the maps are in single precision, which is why the zero of the middle line is less clean than

@@ -25,15 +25,13 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
-import inspect
 import math
-import textwrap
 
 import numpy as np
-import pandas as pd
 import torch
 from IPython.display import Markdown
 
+from avvp.cells import code, show_text
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig
 from avvp.data.simulate import PROFILE_SIZES, draw_blocks
@@ -57,19 +55,6 @@ use_style()
 
 SEGMENT = {f"segment/{key}": title for key, title in KINDS.items()}
 place = {"profile": profile, "data": data}
-
-
-def show(rows: list[dict], right: int = 0) -> Markdown:
-    """A table of text; its last ``right`` columns are flushed right."""
-    table = pd.DataFrame(rows)
-    align = ["left"] * (table.shape[1] - right) + ["right"] * right
-    return Markdown(table.to_markdown(index=False, disable_numparse=True, colalign=align))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 def points(number: float) -> str:
@@ -199,7 +184,7 @@ for name, title in grouping.names.items():
             "of which grouping": f"{groupings:,}",
         }
     )
-show(rows, right=2)
+show_text(rows, right=2)
 
 # %% [markdown]
 # ### Result
@@ -233,7 +218,7 @@ for key, gain in named.items():
             "our runs: both minus CUG only": mcg.told,
         }
     )
-show(table, right=5)
+show_text(table, right=5)
 
 # %% [markdown]
 # The text on the main table does the same once more, with the contrastive loss (C). Its gains are
@@ -259,7 +244,7 @@ for key, gain in published("mgn", "text", "MGN", "C, gain over MA (C)").items():
             "our runs: MGN (C) minus MGN": over_mgn.told,
         }
     )
-show(table, right=5)
+show_text(table, right=5)
 
 # %% [markdown]
 # ### What to make of it
@@ -347,7 +332,7 @@ state = rule_state(names_and_shapes(archive), about["norm_weight_names"])
 networks = {
     pair: load_released("mgn", state, unimodal=pair[0], crossmodal=pair[1]) for pair in PAIRS
 }
-show(
+show_text(
     [
         {
             "setting": f"{unimodal} CUG, {crossmodal} MCG",
@@ -400,7 +385,7 @@ for pair in PAIRS:
             },
         }
     )
-show(rows)
+show_text(rows)
 
 # %% [markdown]
 # ### Held to the release
@@ -434,7 +419,7 @@ for (unimodal, crossmodal), network in networks.items():
             "classes of a second that can be on": ", ".join(map(str, possible)),
         }
     )
-show(rows, right=3)
+show_text(rows, right=3)
 
 # %% [markdown]
 # With hard CUG a second has room for one class in each modality. How much does that cost, whatever
@@ -459,7 +444,7 @@ crowded = {
     for name, truth in (("heard", heard), ("seen", seen))
 }
 ceiling = evaluate(longest_class(heard), longest_class(seen), heard, seen)
-show(
+show_text(
     [
         {
             "level": level,
@@ -550,7 +535,7 @@ settings = {
 }
 
 # %% tags=["hide-input"]
-show(
+show_text(
     [
         {
             "refined": name,
@@ -594,7 +579,7 @@ if both.runs:
                 "dropped rightly (% of dropped)": f"{100 * right[m] / max(removed[m], 1):.0f}",
             }
         rows.append(row)
-    told = show(rows, right=len(rows[0]) - 1).data + f"\n\nMA (C+R) on {both.told}."
+    told = show_text(rows, right=len(rows[0]) - 1).data + f"\n\nMA (C+R) on {both.told}."
 else:
     told = f"MA (C+R): {both.told}"
 Markdown(told)
@@ -690,7 +675,7 @@ for tau in (0.1, 0.2, 0.3, 0.4):
             "loss if all seconds are alike": f"{losses[0]:.3f}",
         }
     )
-show(rows, right=5)
+show_text(rows, right=5)
 
 # %% [markdown]
 # So the temperature sets how far apart the seconds of a video shall lie, and with label smoothing a
@@ -741,7 +726,7 @@ for key, title in SEGMENT.items():
             f"range {source}": f"{top - min(scores.values()):.1f}" if complete else "not run",
         }
     rows.append(row)
-show(rows, right=4)
+show_text(rows, right=4)
 
 # %% tags=["hide-input"]
 lowest = [row["metric"] for row in rows if row["best in print"] == "0.1"]
@@ -802,7 +787,7 @@ for name, study in studies.items():
             ),
         }
     )
-show(rows, right=4)
+show_text(rows, right=4)
 
 # %% [markdown]
 # The intervals are for means over our seeds; of single trainings, as in print, they would be wider

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
     ("embedding", "registry", "model_size"),
     ("experiments", "fan_out", "tables", "claims", "studies"),
-    ("figures", "bookmaking"),
+    ("figures", "cells", "bookmaking"),
     ("commands", "cli"),
 )
 """Modules of avvp; each imports from its own line and the lines above it."""

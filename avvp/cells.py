@@ -1,0 +1,58 @@
+"""What cells of the chapters show besides the book's result tables and figures: frames and code."""
+
+import inspect
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from IPython.display import Markdown
+
+from avvp.errors import AvvpError
+
+
+def show(rows: pd.DataFrame | Sequence[Mapping[str, object]], floats: object = ".1f") -> Markdown:
+    """A table of numbers and text.
+
+    Args:
+        rows: a frame, or one mapping a row.
+        floats: the format of what is no whole number, or a sequence with one a column.
+    """
+    # As objects, so that whole numbers stay whole.
+    table = pd.DataFrame(rows).astype(object)
+    return Markdown(table.to_markdown(index=False, floatfmt=floats))
+
+
+def show_text(rows: pd.DataFrame | Sequence[Mapping[str, object]], right: int = 0) -> Markdown:
+    """A table of finished text, as it stands; the last ``right`` columns are flushed right."""
+    table = pd.DataFrame(rows)
+    align = ["left"] * (table.shape[1] - right) + ["right"] * right
+    return Markdown(table.to_markdown(index=False, disable_numparse=True, colalign=align))
+
+
+def code(*objects: object) -> Markdown:
+    """The source of functions and methods, as it stands in the package."""
+    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
+    return Markdown("```python\n" + "\n".join(sources) + "```")
+
+
+def agreement(compared: Sequence[tuple[str, float, float]]) -> Markdown:
+    """The largest differences from a release, beside what is allowed.
+
+    Args:
+        compared: what, its largest difference, and how much of that is allowed.
+
+    Raises:
+        AvvpError: one of them does not agree.
+    """
+    for what, found, allowed in compared:
+        if not found < allowed:
+            raise AvvpError(
+                f"{what} differ from the release by {found:.1e}; {allowed:.0e} is allowed."
+            )
+    return show_text(
+        [
+            {"compared": what, "largest difference": f"{found:.1e}", "allowed": f"{allowed:.0e}"}
+            for what, found, allowed in compared
+        ],
+        right=2,
+    )

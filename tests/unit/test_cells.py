@@ -1,0 +1,43 @@
+"""Tables and code as cells show them."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from avvp.cells import agreement, code, show, show_text
+from avvp.errors import AvvpError
+from avvp.events import Run
+
+
+def cells(markdown) -> list[list[str]]:
+    lines = [line for line in markdown.data.splitlines() if line[1] not in ":-"]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_whole_numbers_stay_whole_beside_others():
+    rows = [{"n": 3, "share": 0.25, "what": "a"}, {"n": 12, "share": 100.0, "what": "b"}]
+    expected = [["n", "share", "what"], ["3", "0.2", "a"], ["12", "100.0", "b"]]
+    assert cells(show(rows)) == cells(show(pd.DataFrame(rows))) == expected
+    assert cells(show(rows, ("", ".2f", "")))[1] == ["3", "0.25", "a"]
+
+
+def test_text_is_shown_as_it_stands_and_aligned():
+    shown = show_text([{"name": "1.10", "value": "2e-03"}], right=1)
+    assert cells(shown)[1] == ["1.10", "2e-03"]
+    rule = shown.data.splitlines()[1]
+    assert rule.startswith("|:") and rule.endswith(":|")
+
+
+def test_code_is_the_source_without_its_indent():
+    shown = code(Run, cells).data
+    assert shown.startswith("```python\nclass Run(NamedTuple):")
+    assert "\ndef cells(markdown)" in shown and shown.endswith("```")
+
+
+def test_what_agrees_is_listed_and_what_does_not_is_an_error():
+    told = cells(agreement([("the loss", 2e-7, 1e-5)]))
+    assert told[1] == ["the loss", "2.0e-07", "1e-05"]
+    for found in (2e-5, math.nan):
+        with pytest.raises(AvvpError, match="probabilities differ from the release by"):
+            agreement([("probabilities", found, 1e-5)])
