@@ -606,21 +606,26 @@ _ = scores_by_size(
 
 # %% [markdown]
 # What the runs cost is in the next table. Operations are exact. Seconds depend on the machine and on
-# what else ran on it, and are comparable only where the device is the same. The *epoch kept* is the
-# one with the best validation score: where it is the last, a network might have gone on improving.
+# what else ran on it, and are comparable only where the device is the same; they also count what
+# operations leave out, and many small products take a machine longer than a few large ones of the
+# same sum. The *epoch kept* is the one with the best validation score: where it is the last, a
+# network might have gone on improving.
 
 # %% tags=["hide-input"]
 rows = []
 for name in ("han/han", *DEPTHS):
     runs = study.drawn[name].runs if name in study.per_video else ()
     kept = [int(read_arrays(path)["selected_epoch"]) for path in study.drawn[name].paths]
+    seconds = np.mean([run.seconds for run in runs]) if runs else math.nan
+    epochs = runs[0].configuration["training"]["epochs"] if runs else 0
     rows.append(
         {
             "network": "HAN" if name == "han/han" else f"MGN {TITLES[name]}",
             "numbers used (MB)": f"{weighed[name]['used'] / 1e6:.1f}",
             "operations a video (million)": f"{work[name]:.0f}",
-            "seconds a run": f"{np.mean([r.seconds for r in runs]):,.0f}" if runs else "not run",
-            "epochs": str(runs[0].configuration["training"]["epochs"]) if runs else "",
+            "seconds a run": f"{seconds:,.0f}" if runs else "not run",
+            "epochs": str(epochs) if runs else "",
+            "seconds an epoch": f"{seconds / epochs:,.0f}" if runs else "",
             "epoch kept, by seed": ", ".join(map(str, kept)) if runs else "",
             "device": "; ".join(sorted({run.device for run in runs})),
         }
@@ -725,7 +730,7 @@ epochs = {
     if name in study.per_video
 }
 published_epochs = REGISTRY["mgn/mgn"].training.epochs
-if any(count != published_epochs for count in epochs.values()):
+if len(epochs) > 1 and any(count != published_epochs for count in epochs.values()):
     told = " or ".join(map(str, sorted(set(epochs.values()))))
     said.append(
         f"A caution: MGN trained {told} epochs of a smaller set here, not {published_epochs} of the "

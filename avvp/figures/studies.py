@@ -165,7 +165,7 @@ def scores_by_size(
         axes[0, 0].set_xlim(min(sizes) - 3, max(sizes) + 3)
     for index, (ax, (title, networks)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
         _panel(ax, networks, path)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=8)
         if index % 2 == 0:
             ax.set_ylabel(ylabels[index // 2])
         ax.grid(axis="both")
