@@ -27,12 +27,11 @@ device: str = "auto"
 import inspect
 import itertools
 import math
-import textwrap
 
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
+from avvp.cells import code, show_text
 from avvp.claims import MIB, claims_table, sizes
 from avvp.experiments import REGISTRY
 from avvp.figures import use_style
@@ -73,19 +72,6 @@ use_style()
 GOLDEN = HOME / "tests" / "parity" / "golden"
 SEGMENT = {f"segment/{key}": title for key, title in KINDS.items()}
 place = {"profile": profile, "data": data}
-
-
-def show(rows: list[dict], right: int = 0) -> Markdown:
-    """A table of text; its last ``right`` columns are flushed right."""
-    table = pd.DataFrame(rows)
-    align = ["left"] * (table.shape[1] - right) + ["right"] * right
-    return Markdown(table.to_markdown(index=False, disable_numparse=True, colalign=align))
-
-
-def code(*objects: object) -> Markdown:
-    """The source of functions and methods, as it stands in the package."""
-    sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)
-    return Markdown("```python\n" + "\n".join(sources) + "```")
 
 
 def points(number: float | None) -> str:
@@ -139,7 +125,7 @@ printed_size = {
     for row in REGISTRY[name].rows
     if (row.paper, row.table) == ("mgn_supp", "Table 1")
 }
-show(
+show_text(
     [
         {
             "network": "HAN" if name == "han/han" else f"MGN {TITLES[name]}",
@@ -203,7 +189,7 @@ for part, (formula, predicted, modules) in by_hand.items():
     rows.append(
         {"part": part, "by hand": formula, "predicted": f"{predicted:,}", "measured": f"{found:,}"}
     )
-show(rows, right=2)
+show_text(rows, right=2)
 
 # %% [markdown]
 # ### A whole network
@@ -244,7 +230,7 @@ for name, depths in DEPTHS.items():
             "file of the release (MB)": f"{file / 1e6:.2f}",
         }
     )
-show(rows, right=6)
+show_text(rows, right=6)
 
 # %% [markdown]
 # Predicted, measured and released agree to the last number. In this chapter a megabyte (MB) is
@@ -315,7 +301,7 @@ for family, title in (("han", "HAN"), ("ma", "MA")):
             "MB": f"{megabytes(total):.2f}",
         }
     )
-show(rows, right=3)
+show_text(rows, right=3)
 
 # %% [markdown]
 # MGN's release stores what it uses and nothing else. {numref}`fig-size-parts` shows where the numbers
@@ -383,7 +369,7 @@ for what, counted in candidates.items():
             matched[what, unit, rule] = hits
             row[f"rounded {rule}"] = f"{hits} of {len(printed_size)}"
         rows.append(row)
-show(rows, right=3)
+show_text(rows, right=3)
 
 # %% tags=["hide-input"]
 full = [key for key, hits in matched.items() if hits == len(printed_size)]
@@ -423,7 +409,7 @@ for what, key, unit in (
         f"{100 * (math.ceil(mgn[key] / MIB) / math.ceil(w[key] / MIB) if unit else mgn[key] / w[key]):.1f} %"
         for w in (han, ma)
     ]
-show(
+show_text(
     [
         dict(
             zip(
@@ -467,7 +453,7 @@ rows = [
         ("MGN 3/3/6", lambda width: sum(predicted_mgn(width=width).values())),
     )
 ]
-show(rows, right=2)
+show_text(rows, right=2)
 
 # %% tags=["hide-input"]
 ratios = [
@@ -522,7 +508,7 @@ work = {name: sum(parts.values()) / VIDEOS / 1e6 for name, parts in counted_work
 frames = {
     name: operations_of_frames(512 if name == "han/han" else D, videos=1) / 1e6 for name in work
 }
-show(
+show_text(
     [
         {
             "network": "HAN" if name == "han/han" else f"MGN {TITLES[name]}",
@@ -630,7 +616,7 @@ for name in ("han/han", *DEPTHS):
             "device": "; ".join(sorted({run.device for run in runs})),
         }
     )
-show(rows)
+show_text(rows)
 
 # %% [markdown]
 # ## What to make of it
@@ -658,7 +644,7 @@ for title, (one, other) in STEPS.items():
         row[f"{SEGMENT[key]}, print"] = points(step.printed)
         row[f"{SEGMENT[key]}, ours"] = step.told
     rows.append(row)
-show(rows, right=7)
+show_text(rows, right=7)
 
 # %% [markdown]
 # Second, where each score is best, and how far the depths lie apart, beside the width of an interval
@@ -688,7 +674,7 @@ for key, title in SEGMENT.items():
             "half an interval here, median": f"{np.median(wide):.1f}" if wide else "none yet",
         }
     )
-show(rows, right=5)
+show_text(rows, right=5)
 
 # %% tags=["hide-input"]
 in_print = [study.printed(name)["segment/type_av"] for name in LADDER]

@@ -1,5 +1,6 @@
 """Figures of studies: what a change of a method does to its scores, and what its size buys."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -154,7 +155,7 @@ def scores_by_size(
     Args:
         panels: title -> networks; an empty one says that nothing was run.
         ylabels: of each row.
-        path: labels that a line joins, in this order.
+        path: labels in an order; a line joins each with the next one, where both are there.
     """
     rows = -(-len(panels) // 2)
     figure, axes = plt.subplots(
@@ -185,8 +186,10 @@ def _panel(ax: Axes, networks: Sequence[Sized], path: Sequence[str]) -> None:
         ax.set_yticks([])
         return
     by_label = {network.label: network for network in networks}
-    joined = [by_label[label] for label in path if label in by_label]
-    ax.plot([n.size for n in joined], [n.score for n in joined], "-", color="#0072B2", lw=1)
+    for ends in itertools.pairwise(path):
+        if by_label.keys() >= {*ends}:
+            pair = [by_label[label] for label in ends]
+            ax.plot([n.size for n in pair], [n.score for n in pair], "-", color="#0072B2", lw=1)
     for network in networks:
         idle = network.stored > network.size
         style = {"color": "#D55E00", "marker": "s"} if idle else {"color": "#0072B2", "marker": "o"}

@@ -48,16 +48,19 @@ def test_idle_weights_give_a_network_a_second_place():
     networks = [
         Sized("1/2", 11.1, 11.1, 54.5, 0.4),
         Sized("3/6", 17.5, 17.5, 55.6),
+        Sized("6/3", 19.8, 19.8, 55.1),
         Sized("HAN", 18.3, 37.2, 54.0),
     ]
     panels = {"published": networks, "ours": []}
-    figure = scores_by_size(panels, ylabels=["Type@AV (%)"], path=["1/2", "3/6"])
+    figure = scores_by_size(panels, ylabels=["Type@AV (%)"], path=["1/2", "3/6", "4/8", "6/3"])
     print_, ours = figure.axes
-    joined, *_ = print_.lines
-    assert joined.get_xydata().tolist() == [[11.1, 54.5], [17.5, 55.6]]
+    joined = [line.get_xydata().tolist() for line in print_.lines if line.get_linewidth() == 1]
+    assert joined == [[[11.1, 54.5], [17.5, 55.6]]]  # not on to 4/8, nor past it
     hollow = [line for line in print_.lines if line.get_markerfacecolor() == "white"]
     assert [line.get_xydata().tolist() for line in hollow] == [[[37.2, 54.0]]]
-    assert {text.get_text() for text in print_.texts} == {"1/2", "3/6", "HAN", "HAN,\nas stored"}
+    assert {text.get_text() for text in print_.texts} == {
+        *("1/2", "3/6", "6/3", "HAN", "HAN,\nas stored")
+    }
     assert [text.get_text() for text in ours.texts] == ["not run"]
     assert print_.get_ylabel() == "Type@AV (%)"
     assert all(low < x < high for low, high in [print_.get_xlim()] for x in (11.1, 37.2))
