@@ -31,6 +31,7 @@ from avvp.claims import (
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Source, open_source
 from avvp.metrics import LEVELS, METRICS, MODALITIES
+from avvp.parity import names_and_shapes
 from avvp.published import Row, published, published_cells
 from avvp.results import Run, read_arrays, run_hash, write_run
 from avvp.tables import NOT_RUN, PAPERS
@@ -394,9 +395,17 @@ def test_a_history_that_was_not_kept_decides_nothing(roots):
 def test_sizes_are_those_of_the_released_networks(golden):
     with np.load(golden / "mgn.npz") as archive:
         table, han = archive["size_table"].tolist(), archive["han_size"].tolist()
+    with np.load(golden / "ma.npz") as archive:
+        ma = names_and_shapes(archive)
     found = sizes("han/han")
     assert (found["stored"], found["used"]) == (4 * han[0], 4 * han[1])
-    names = {e.options.get("depths", (3, 3, 6)): e.name for e in REGISTRY.values() if e.rows}
+    assert sizes("ma/cr")["stored"] == 4 * sum(map(math.prod, ma.values()))
+    assert sizes("ma/cr")["used"] == found["used"]
+    names = {
+        e.options.get("depths", (3, 3, 6)): e.name
+        for e in REGISTRY.values()
+        if e.model == "mgn" and e.rows
+    }
     for *depths, stored, used, saved in table:
         found = sizes(names[tuple(depths)])
         assert (found["stored"], found["used"]) == (4 * stored, 4 * used)
