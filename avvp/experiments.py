@@ -27,6 +27,7 @@ from avvp.data.videos import Batch, Videos
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, decode
+from avvp.grounding import pretrain
 from avvp.losses import Targets
 from avvp.metrics import METRICS, evaluate, evaluate_videos
 from avvp.models import build
@@ -185,6 +186,8 @@ def run(
       ``selected_epoch``;
     * ``timelines/`` of some test videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T),
       the five probabilities of :class:`avvp.Parsing`, and every extra that it has a video;
+    * ``pretraining/`` + every entry of :attr:`avvp.grounding.PretrainingResult.history`,
+      ``selected_epoch`` and ``connected``, where the network was pre-trained;
     * ``refinement/`` + every entry of :func:`avvp.refinement.removals`, where labels were refined;
     * ``embedding/`` + every entry of :func:`avvp.embedding.event_embedding`, where asked for.
 
@@ -220,6 +223,7 @@ def run(
                 seed=seed,
                 device=chosen,
                 folder=weights_path(experiment, **place).parent,
+                simulated=source.simulated,
                 progress=progress,
             )
         elif before:
@@ -319,6 +323,7 @@ def _trained(
     seed: int,
     device: torch.device,
     folder: Path,
+    simulated: bool,
     progress: bool,
 ) -> _Parsed:
     arrays: dict[str, np.ndarray] = {}
@@ -340,6 +345,21 @@ def _trained(
             return Targets(*(x[batch.index] for x in wanted))
 
     network = seeded(seed, lambda: build(here.model, **here.options)).to(device)
+    before = None
+    if here.pretraining:
+        before = pretrain(
+            network,
+            train,
+            config=here.pretraining,
+            seed=seed,
+            folder=folder / "pretraining",
+            simulated=simulated,
+            precision=precision,
+            progress=progress,
+        )
+        arrays |= _columns("pretraining", before.history)
+        arrays["pretraining/selected_epoch"] = np.array(before.selected_epoch)
+        arrays["pretraining/connected"] = np.array(before.connected)
     fitted = fit(
         network,
         train,
@@ -350,19 +370,23 @@ def _trained(
         folder=folder,
         targets=targets,
         watch=getattr(network, "token_scores", None),
+        optimizer_state=before.optimizer if before and here.pretraining.keep_optimizer else None,
         progress=progress,
     )
-    arrays |= {
-        f"history/{entry}": np.array([epoch[entry] for epoch in fitted.history])
-        for entry in fitted.history[0]
-    }
+    arrays |= _columns("history", fitted.history)
     arrays["selected_epoch"] = np.array(fitted.selected_epoch)
     if here.embedded:
         drawn = event_embedding(network, test, precision=precision)
         arrays |= {f"embedding/{k}": v for k, v in drawn.items()}
+    seconds = fitted.seconds + (before.seconds if before else 0)
     return _Parsed(
-        predict(network, test, precision=precision), fitted.seconds, _parameters(network), arrays
+        predict(network, test, precision=precision), seconds, _parameters(network), arrays
     )
+
+
+def _columns(name: str, history: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """Every entry of a history over its epochs."""
+    return {f"{name}/{key}": np.array([epoch[key] for epoch in history]) for key in history[0]}
 
 
 def _rescored(before: Experiment, network: torch.nn.Module, test: Videos) -> _Parsed:

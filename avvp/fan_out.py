@@ -180,6 +180,8 @@ def reproduce(
     for experiment in find_experiments(only or "*"):
         if size.core_only and not experiment.core and only is None:
             left_out[experiment.name] = f"profile {profile} trains core rows only"
+        elif experiment.profiles and profile not in experiment.profiles and only != experiment.name:
+            left_out[experiment.name] = f"profile {profile} trains it only if it is named"
         elif experiment.training is None and isinstance(source.origin, Path):
             left_out[experiment.name] = "it knows only the simulator"
         else:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from avvp.data.simulate import PROFILE_SIZES, SPLITS
 from avvp.errors import AvvpError
 from avvp.events import Gate
+from avvp.grounding import Pretraining
 from avvp.losses import ContrastiveObjective, Objective
 from avvp.published import Row
 from avvp.refinement import Refinement
@@ -108,6 +109,9 @@ class Experiment:
         refinement: drop labels before training, as MA's second stage does.
         embedded: keep a picture of the test split's events in feature space, see
             :mod:`avvp.embedding`.
+        pretraining: pre-train the network on the features of the training split first.
+        profiles: those that train it; others leave it out, unless it is asked for by its whole
+            name. Empty: all.
     """
 
     name: str
@@ -123,12 +127,16 @@ class Experiment:
     after: str | None = None
     refinement: Refinement | None = None
     embedded: bool = False
+    pretraining: Pretraining | None = None
+    profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.refinement and not (self.after and self.training):
             raise AvvpError(f"{self.name} refines labels; it needs `after` and `training`.")
         if self.after and self.training and not self.refinement:
             raise AvvpError(f"{self.name} comes after {self.after} and makes no use of it.")
+        if self.pretraining and not self.training:
+            raise AvvpError(f"{self.name} is pre-trained; it needs `training` too.")
 
     @property
     def label(self) -> str:
@@ -150,20 +158,25 @@ class Experiment:
     def at(self, profile: Profile) -> "Experiment":
         """What a profile makes of the experiment: fewer epochs, and its own overrides."""
         changed = {change.field: change.value for change in self.overrides.get(profile.name, ())}
-        options, training = dict(self.options), self.training
+        options, training, pretraining = dict(self.options), self.training, self.pretraining
         if training is not None:
             epochs = min(training.epochs, profile.epochs or training.epochs)
             training = training.scaled_to(changed.pop("training.epochs", epochs))
             training = replace(training, precision=profile.precision)
+        if pretraining is not None:
+            epochs = min(pretraining.epochs, profile.epochs or pretraining.epochs)
+            pretraining = replace(pretraining, epochs=epochs)
         for name, value in changed.items():
             part, _, entry = name.partition(".")
             if part == "options":
                 options[entry] = value
             elif part == "training" and hasattr(training, entry):
                 training = replace(training, **{entry: value})
+            elif part == "pretraining" and hasattr(pretraining, entry):
+                pretraining = replace(pretraining, **{entry: value})
             else:
                 raise AvvpError(f"{self.name} overrides {name!r}, which it does not have.")
-        return replace(self, options=options, training=training)
+        return replace(self, options=options, training=training, pretraining=pretraining)
 
     def configuration(self, profile: Profile) -> dict[str, Any]:
         """What determines a run besides data and seed, in the types of JSON."""
@@ -178,6 +191,8 @@ class Experiment:
         # Only where they are set: an entry more would change the hash of every other run.
         if self.refinement:
             content["refinement"] = asdict(self.refinement)
+        if here.pretraining:
+            content["pretraining"] = asdict(here.pretraining)
         if self.after:
             content["after"] = {
                 "experiment": self.after,
@@ -191,6 +206,7 @@ class Experiment:
         reasons = {change.field: change.reason for change in self.overrides.get(profile.name, ())}
         parts = {
             "training": [asdict(e.training) if e.training else {} for e in (self, here)],
+            "pretraining": [asdict(e.pretraining) if e.pretraining else {} for e in (self, here)],
             "options": [self.options, here.options],
         }
         return [
@@ -303,6 +319,41 @@ def _assigned(unimodal: str, crossmodal: str) -> Experiment:
 def _scored(variant: str, title: str, score: str) -> Experiment:
     """The trained MGN again, with another rule from videos to seconds."""
     return _mgn(variant, title, options={"score": score}, training=None, after="mgn/mgn")
+
+
+_AVG = TrainingConfig(batch_size=64, learning_rate=1e-6, decay_factor=1.0)
+"""Fine-tuning as released: one small rate, all the time."""
+_SMALL = {"hidden": 256, "layers": 2, "intermediate": 768}
+_AVG_RATE = (
+    "at the released 1e-6 fine-tuning leaves the scores where they are if everything is predicted"
+)
+_FASTER = (
+    Override("training.learning_rate", 1e-4, _AVG_RATE),
+    Override("pretraining.learning_rate", 1e-4, "at the released 1e-6 so few steps change nothing"),
+)
+
+
+def _pretrained(
+    variant: str,
+    title: str,
+    *,
+    printed: bool = False,
+    pretraining: Pretraining | None = Pretraining(),  # noqa: B008 - frozen
+    **changes: Any,
+) -> Experiment:
+    """AVG reduced in size, with rates to match; its own hidden sizes keep the released ratio."""
+    rows = [Row("cross_modal", f"Table {table}", title) for table in (1, 2)] if printed else []
+    settings = {
+        "model": "avg",
+        "options": _SMALL,
+        "training": _AVG,
+        "overrides": dict.fromkeys(
+            ("smoke", "quick", "medium", "full"), _FASTER if pretraining else _FASTER[:1]
+        ),
+        "reduced": "hidden 256, 2 layers, learning rate 1e-4",
+        "pretraining": pretraining,
+    }
+    return Experiment(f"cross_modal/{variant}", title, tuple(rows), **(settings | changes))
 
 
 _MA_CR_ROWS = (
@@ -435,6 +486,41 @@ REGISTRY: dict[str, Experiment] = {
         _scored("as_printed", "MGN, Eq. 18 as printed", "printed"),
         _scored("over_time", "MGN, softmax over time", "over_time"),
         _scored("every_second", "MGN, video scores in every second", "video"),
+        _pretrained("pretrain_uni", "Pretrain (uni)", printed=True, pretraining=Pretraining("uni")),
+        _pretrained(
+            "pretrain_cross",
+            "Pretrain (cross)",
+            printed=True,
+            pretraining=Pretraining("cross", selection="first"),
+        ),
+        _pretrained("pretrain_multi", "Pretrain (multi)", printed=True, core=True),
+        _pretrained("pretrain_none", "The same network, not pre-trained", pretraining=None),
+        _pretrained(
+            "pretrain_intended",
+            "Pretrain (multi), by the equations",
+            options={**_SMALL, "dropout": 0.1, "positions": "sinusoid"},
+            pretraining=Pretraining(
+                alternate=False,
+                every_query=True,
+                visual_3d=True,
+                validated_on="connectivity",
+                keep_optimizer=False,
+            ),
+        ),
+        _pretrained(
+            "pretrain_full_size",
+            "Pretrain (multi), released size and rates",
+            options={},
+            overrides=dict.fromkeys(
+                ("smoke", "one-step"),
+                tuple(
+                    Override(f"options.{name}", size, "a step of 136 million numbers takes minutes")
+                    for name, size in _SMALL.items()
+                ),
+            ),
+            reduced=None,
+            profiles=("smoke", "full"),
+        ),
     )
 }
 """Every experiment, by name; tables and the status page keep this order."""

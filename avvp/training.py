@@ -236,6 +236,7 @@ def fit(
     folder: str | Path,
     targets: Callable[[Batch], Targets] | None = None,
     watch: Callable[[], Mapping[str, float]] | None = None,
+    optimizer_state: dict | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
 ) -> FitResult:
@@ -253,6 +254,7 @@ def fit(
             checkpoint; one of another configuration is refused.
         targets: what to compare a batch with; the weak labels by default.
         watch: called after every epoch; what it returns joins the history.
+        optimizer_state: of Adam, to go on with its moments; by default it starts afresh.
         progress: show a bar.
         checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides one
             at the end of every epoch.
@@ -263,6 +265,8 @@ def fit(
     optimizer = torch.optim.Adam(
         network.parameters(), lr=config.learning_rate, fused=device.type in ("cuda", "cpu")
     )
+    if optimizer_state:
+        optimizer.load_state_dict(optimizer_state)
     identity = json.dumps(
         {
             "config": asdict(config),
@@ -272,7 +276,7 @@ def fit(
         },
         sort_keys=True,
     )
-    state = _restore(folder, identity, network, optimizer, device)
+    state = restore_checkpoint(folder, identity, network, optimizer, device)
     steps = math.ceil(len(train) / config.batch_size)
     started = time.monotonic() - state["seconds"]
     saved = time.monotonic()
@@ -289,7 +293,7 @@ def fit(
     def save() -> None:
         nonlocal saved
         state["seconds"] = time.monotonic() - started
-        _save(folder, identity, network, optimizer, device, state)
+        save_checkpoint(folder, identity, network, optimizer, device, state)
         saved = time.monotonic()
 
     while state["epoch"] <= config.epochs:
@@ -326,7 +330,7 @@ def fit(
         better = scores["segment/type_av"] >= state["best_score"]
         if better or config.selection == "last":
             state["best_score"], state["best_epoch"] = scores["segment/type_av"], epoch
-            _write(network.state_dict(), folder / SELECTED)
+            write_state(network.state_dict(), folder / SELECTED)
         state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
         save()
     bar.close()
@@ -384,7 +388,7 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
     return state
 
 
-def _save(
+def save_checkpoint(
     folder: Path,
     identity: str,
     network: nn.Module,
@@ -392,6 +396,7 @@ def _save(
     device: torch.device,
     state: dict,
 ) -> None:
+    """Write all that :func:`restore_checkpoint` needs to go on: ``state`` is the caller's."""
     content = {
         "identity": identity,
         "network": network.state_dict(),
@@ -399,10 +404,11 @@ def _save(
         "random": _random_state(device),
         "state": state,
     }
-    _write(content, folder / CHECKPOINT)
+    write_state(content, folder / CHECKPOINT)
 
 
-def _write(content: dict, path: Path) -> None:
+def write_state(content: dict, path: Path) -> None:
+    """Write tensors and plain containers to ``path``, whole or not at all."""
     # Serialised in memory first: torch.save to a full disk speaks of positions in an archive, and
     # the operating system of the disk.
     buffer = io.BytesIO()
@@ -411,7 +417,7 @@ def _write(content: dict, path: Path) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def _restore(
+def restore_checkpoint(
     folder: Path,
     identity: str,
     network: nn.Module,

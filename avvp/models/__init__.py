@@ -5,12 +5,14 @@ from typing import Any
 from torch import nn
 
 from avvp.errors import AvvpError
+from avvp.models.avg import AVG
 from avvp.models.han import HAN
 from avvp.models.linear import LinearMeanPooling
 from avvp.models.mgn import MGN
 from avvp.models.released import construct, load_released
 
 MODELS: dict[str, type[nn.Module]] = {
+    "avg": AVG,
     "han": HAN,
     "linear": LinearMeanPooling,
     "mgn": MGN,

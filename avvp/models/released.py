@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from avvp.errors import AvvpError
+from avvp.models.avg import AVG
 from avvp.models.han import HAN
 from avvp.models.mgn import MGN
 
@@ -141,11 +142,60 @@ def _mgn_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {"depths": tuple(depths)}
 
 
+_AVG_STREAMS = {"rgb": ("visual_2d", "img"), "r2p1d": ("visual_3d", "img"), "audio": ("audio",) * 2}
+_AVG_LAYER = {
+    **{f"attention.self.{part}.": f"{part}." for part in ("query", "key", "value")},
+    "attention.output.dense.": "out_projection.",
+    "attention.output.LayerNorm.": "norm_attention.",
+    "intermediate.dense.": "expand.",
+    "output.dense.": "contract.",
+    "output.LayerNorm.": "norm_feed_forward.",
+}
+_AVG = {
+    **{
+        f"uniter.{stream}_embeddings.{released}": f"{ours}.{part}"
+        for stream, (ours, kind) in _AVG_STREAMS.items()
+        for released, part in {
+            f"{kind}_linear.": "linear.",
+            f"{kind}_layer_norm.": "norm_features.",
+            "LayerNorm.": "norm.",
+            "mask_embedding.weight": "mask_embedding",
+            "position_embeddings.weight": "positions",
+        }.items()
+    },
+    "uniter.token_type_embeddings.weight": "token_types",
+    **{f"uniter.encoder.layer.*.{r}": f"layers.*.{ours}" for r, ours in _AVG_LAYER.items()},
+    "fc_a.": "read_audio.",
+    "fc_v.": "read_visual_2d.",
+    "fc_st.": "read_visual_3d.",
+    "fc_fusion.": "fusion.",
+    **_HEAD,
+}
+_AVG_UNUSED = (
+    r"uniter\.((rgb|r2p1d|audio)_embeddings\.pos_layer_norm|(rgb|r2p1d)_embeddings\.fc_v"
+    r"|pooler\.dense)\.(weight|bias)"
+)
+
+
+def _avg_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Channels, layers and hidden channels; an entry that is absent is missed by name later."""
+    found = (re.match(r"uniter\.encoder\.layer\.(\d+)\.", name) for name in state)
+    sizes = {"layers": len({number[1] for number in found if number}) or 1}
+    for size, entry in (
+        ("hidden", "uniter.audio_embeddings.audio_linear.weight"),
+        ("intermediate", "uniter.encoder.layer.0.intermediate.dense.weight"),
+    ):
+        if entry in state:
+            sizes[size] = len(state[entry])
+    return sizes
+
+
 _HAN_PREFIXES = {**_HEAD, **_FRONT_END, **_HAN_LAYER}
 FAMILIES: dict[str, Family] = {
     "han": Family(HAN, _HAN_PREFIXES, re.compile(_HAN_UNUSED)),
     "ma": Family(HAN, _HAN_PREFIXES, re.compile(_MA_UNUSED)),
     "mgn": Family(MGN, _MGN, re.compile(r"(?!)"), _mgn_sizes),
+    "avg": Family(AVG, _AVG, re.compile(_AVG_UNUSED), _avg_sizes),
 }
 
 
@@ -239,8 +289,9 @@ def load_released(
     state = released_state(state_dict)
     sizes = table.sizes(state)
     for name, size in sizes.items():
-        if name in options and options[name] not in (size, list(size)):
-            raise AvvpError(f"the checkpoint has {name} {size}, not {options[name]!r}.")
+        given = options.get(name, size)
+        if (tuple(given) if isinstance(given, list) else given) != size:
+            raise AvvpError(f"the checkpoint has {name} {size}, not {given!r}.")
     network = construct(family, table.network, {**options, **sizes})
     wanted = {released_name(family, name): name for name in network.state_dict()}
     unused = tuple(name for name in state if table.unused.fullmatch(name))
