@@ -43,7 +43,6 @@ CROSS_MODAL = {
     "cross_modal/gcaa": "Base + GCAA",
     "cross_modal/adv_skip": "Base + Adv + Skip",
     "cross_modal/adv_skip_gcaa": "Base + Adv + Skip + GCAA",
-    "cross_modal/pretrain_multi": "Pretrain (multi)",
 }
 TO_COME = {
     name: tuple(Row("cross_modal", f"Table {table}", row) for table in (1, 2))

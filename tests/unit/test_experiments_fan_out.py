@@ -170,6 +170,16 @@ def test_quick_trains_core_rows_and_others_when_they_are_named(monkeypatch, repr
     assert reproduce_here(only="extra/*").made == ["extra/linear seed 1"]
 
 
+def test_what_is_too_large_for_a_profile_waits_until_it_is_named(monkeypatch, reproduce_here):
+    large = replace(REGISTRY["reference/linear"], name="extra/large", profiles=("full",))
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {**REGISTRY, large.name: large})
+    monkeypatch.setattr("avvp.fan_out.run", lambda *_, **__: None)
+    done = reproduce_here(only="extra/*")
+    assert not done.made
+    assert done.left_out == {large.name: "profile smoke trains it only if it is named"}
+    assert reproduce_here(only=large.name).made == [f"{large.name} seed 1"]
+
+
 def test_results_are_listed_published_and_marked(capsys, reproduce_here, roots, monkeypatch):
     reproduce_here()
     folders = [f"--{name}={path}" for name, path in roots.items()]
