@@ -43,38 +43,67 @@ CLASSES = len(LABELS)
 SEGMENTS = 10
 
 Gate = Literal["video", "modality"]
+Modality = Literal["audio", "visual"]
 
 
 class Parsing(NamedTuple):
     """What every model returns: probabilities per video and per segment.
+
+    A method that only hears, or only sees, has None for the two fields of the other modality, and
+    ``video`` is the probability of its own: see :func:`of_one_modality`.
 
     ``extras`` holds what a loss or a figure wants besides: ``similarity`` (B,T,T), token logits
     (C,C), the modality discriminator's output and truth, attention weights.
     """
 
     video: Tensor  # (B, C) the event is heard or seen somewhere in the video
-    audio: Tensor  # (B, C) the event is heard somewhere
-    visual: Tensor  # (B, C) the event is seen somewhere
-    segment_audio: Tensor  # (B, T, C)
-    segment_visual: Tensor  # (B, T, C)
+    audio: Tensor | None  # (B, C) the event is heard somewhere
+    visual: Tensor | None  # (B, C) the event is seen somewhere
+    segment_audio: Tensor | None  # (B, T, C)
+    segment_visual: Tensor | None  # (B, T, C)
     extras: dict[str, Any]
 
 
+def of_one_modality(
+    modality: Modality, video: Tensor, segment: Tensor, extras: dict[str, Any] | None = None
+) -> Parsing:
+    """The parsing of a method that knows one modality.
+
+    Args:
+        modality: which.
+        video: (B, C), the event is heard (seen) somewhere in the video.
+        segment: (B, T, C).
+        extras: see :class:`Parsing`.
+    """
+    if modality == "audio":
+        return Parsing(video, video, None, segment, None, extras or {})
+    return Parsing(video, None, video, None, segment, extras or {})
+
+
+class Thresholds(NamedTuple):
+    """From which probability on something is on: one number, or one a class, (C,)."""
+
+    video: float | Tensor  # of the gate
+    segment: float | Tensor
+
+
 def decode(
-    parsing: Parsing, *, threshold: float = 0.5, gate: Gate | None = "video"
-) -> tuple[Tensor, Tensor]:
+    parsing: Parsing, *, threshold: float | Thresholds = 0.5, gate: Gate | None = "video"
+) -> tuple[Tensor | None, Tensor | None]:
     """Turn probabilities into decisions: a score >= ``threshold`` is on.
 
     Args:
         parsing: probabilities of B videos.
-        threshold: in probability, for segments and for the gate alike.
+        threshold: in probability; one number is for segments and for the gate alike.
         gate: ``"video"`` keeps a class only where the joint video probability passes too (HAN, MGN,
             Cross-Modal learning); ``"modality"`` asks the probability of the same modality (MA);
             ``None`` keeps every segment decision.
 
     Returns:
-        ``(audio, visual)``, bool tensors (B, C, T).
+        ``(audio, visual)``, bool tensors (B, C, T); None for a modality that is not parsed.
     """
+    if not isinstance(threshold, Thresholds):
+        threshold = Thresholds(threshold, threshold)
     if gate == "video":
         gates = (parsing.video, parsing.video)
     elif gate == "modality":
@@ -85,8 +114,11 @@ def decode(
         raise AvvpError(f"gate is {gate!r}; it must be 'video', 'modality' or None.")
     decided = []
     for segment, video in zip((parsing.segment_audio, parsing.segment_visual), gates, strict=True):
-        on = (segment >= threshold).transpose(1, 2)  # (B, C, T)
-        decided.append(on if video is None else on & (video >= threshold).unsqueeze(-1))
+        if segment is None:
+            decided.append(None)
+            continue
+        on = (segment >= threshold.segment).transpose(1, 2)  # (B, C, T)
+        decided.append(on if video is None else on & (video >= threshold.video).unsqueeze(-1))
     return decided[0], decided[1]
 
 

@@ -26,7 +26,7 @@ from avvp.data.store import describe
 from avvp.data.videos import Batch, Videos
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
-from avvp.events import Gate, Parsing, decode
+from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.grounding import pretrain
 from avvp.losses import Targets
 from avvp.metrics import METRICS, evaluate, evaluate_videos
@@ -177,13 +177,16 @@ def run(
     A run that was cut off goes on from its last checkpoint. Besides the ten numbers of :class:`Run`
     its file of arrays holds:
 
-    * ``per_video`` (N, 10) float16, per cent, by :data:`avvp.metrics.METRICS`;
+    * ``per_video`` (N, 10) float16, per cent, by :data:`avvp.metrics.METRICS`; here and in the
+      next arrays a score is NaN that a method of one modality does not have, and what is named
+      after the other modality is left out;
     * ``gates`` (3, 10): the ten numbers under each of :data:`GATES`;
     * ``threshold_curve`` (19, 10) and ``overlap_curve`` (9, 5): see :mod:`avvp.curves`;
     * ``reliability/`` + ``video``, ``audio``, ``visual``, ``segment_audio``, ``segment_visual``
       (20, 3): see :func:`avvp.curves.reliability`; the video's truth is its weak label;
     * ``history/`` + every entry of :attr:`avvp.training.FitResult.history` (epochs,), and
       ``selected_epoch``;
+    * ``thresholds/video``, ``thresholds/segment``, () or (C,), where they were tuned;
     * ``timelines/`` of some test videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T),
       the five probabilities of :class:`avvp.Parsing`, and every extra that it has a video;
     * ``pretraining/`` + every entry of :attr:`avvp.grounding.PretrainingResult.history`,
@@ -232,7 +235,7 @@ def run(
             parsed = _decoded(experiment, source)
 
     truth = test.true_audio.cpu(), test.true_visual.cpu()
-    decided = decode(parsed.parsing, gate=experiment.gate)
+    decided = decode(parsed.parsing, threshold=parsed.thresholds, gate=experiment.gate)
     evaluation = evaluate_videos(*decided, *truth)
     result = Run(
         experiment=experiment.name,
@@ -260,7 +263,7 @@ def run(
     )
     arrays = {
         "per_video": evaluation.per_video.numpy().astype(np.float16),
-        "gates": _gates(parsed.parsing, *truth),
+        "gates": _gates(parsed, *truth),
         "threshold_curve": threshold_curve(parsed.parsing, *truth, gate=experiment.gate).numpy(),
         "overlap_curve": overlap_curve(*decided, *truth).numpy(),
         **_reliabilities(parsed.parsing, test.weak.cpu(), *truth),
@@ -278,6 +281,7 @@ class _Parsed(NamedTuple):
     seconds: float
     parameters: int
     arrays: dict[str, np.ndarray]
+    thresholds: float | Thresholds = 0.5
 
 
 def _decoded(experiment: Experiment, source: Source) -> _Parsed:
@@ -375,13 +379,14 @@ def _trained(
     )
     arrays |= _columns("history", fitted.history)
     arrays["selected_epoch"] = np.array(fitted.selected_epoch)
+    if getattr(here.training, "tuned", None):
+        arrays |= {f"thresholds/{k}": np.asarray(v) for k, v in fitted.thresholds._asdict().items()}
     if here.embedded:
         drawn = event_embedding(network, test, precision=precision)
         arrays |= {f"embedding/{k}": v for k, v in drawn.items()}
     seconds = fitted.seconds + (before.seconds if before else 0)
-    return _Parsed(
-        predict(network, test, precision=precision), seconds, _parameters(network), arrays
-    )
+    parsing = predict(network, test, precision=precision)
+    return _Parsed(parsing, seconds, _parameters(network), arrays, fitted.thresholds)
 
 
 def _columns(name: str, history: list[dict[str, float]]) -> dict[str, np.ndarray]:
@@ -400,9 +405,10 @@ def _parameters(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def _gates(parsing: Parsing, *truth: torch.Tensor) -> np.ndarray:
-    scores = (evaluate(*decode(parsing, gate=gate), *truth) for gate in GATES)
-    return np.array([[ten[name] for name in METRICS] for ten in scores])
+def _gates(parsed: _Parsed, *truth: torch.Tensor) -> np.ndarray:
+    decided = (decode(parsed.parsing, threshold=parsed.thresholds, gate=g) for g in GATES)
+    scores = [evaluate(*masks, *truth) for masks in decided]
+    return np.array([[ten.get(name, np.nan) for name in METRICS] for ten in scores])
 
 
 def _reliabilities(
@@ -418,6 +424,7 @@ def _reliabilities(
     return {
         f"reliability/{name}": reliability(getattr(parsing, name), truth).numpy()
         for name, truth in truths.items()
+        if getattr(parsing, name) is not None
     }
 
 
@@ -437,6 +444,7 @@ def _timelines(
         **{
             f"timelines/{name}": value[index].numpy().astype(np.float16)
             for name, value in probabilities.items()
+            if value is not None
         },
     }
 

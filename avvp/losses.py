@@ -86,6 +86,54 @@ def token_class(logits_audio: Tensor, logits_visual: Tensor) -> Tensor:
     )
 
 
+def sparsity(attention: Tensor) -> Tensor:
+    """The L1 norm of a video's attention over time, mean over videos (STPN's sparsity loss).
+
+    Args:
+        attention: (B, T), each second's in [0, 1].
+    """
+    return attention.float().abs().sum(dim=-1).mean()
+
+
+def branch_diversity(scores: Tensor) -> Tensor:
+    """How much the branches of a network look at the same seconds (CMCS's diversity loss).
+
+    Each branch's scores become shares of the classes; for each class the courses over time of two
+    branches are compared by their cosine, of which the positive part counts. Mean over videos,
+    classes and ordered pairs of different branches.
+
+    Args:
+        scores: (B, K, T, C) before any sigmoid, of K branches.
+    """
+    branches = scores.shape[1]
+    course = functional.normalize(scores.float().softmax(dim=-1), dim=2)  # (B, K, T, C)
+    cosine = torch.einsum("bktc,bltc->bckl", course, course).relu()
+    alone = cosine.diagonal(dim1=2, dim2=3).sum(dim=-1)  # (B, C)
+    return ((cosine.sum(dim=(2, 3)) - alone) / (branches * (branches - 1))).mean()
+
+
+def branch_balance(scores: Tensor) -> Tensor:
+    """How unequal the sizes of the branches' scores are (CMCS's norm regularisation).
+
+    A branch's size is the L1 norm of its scores a second; mean distance from the mean of branches.
+
+    Args:
+        scores: (B, K, T, C) before any sigmoid, of K branches.
+    """
+    size = scores.float().abs().sum(dim=(2, 3)) / scores.shape[2]  # (B, K)
+    return (size - size.mean(dim=1, keepdim=True)).abs().mean()
+
+
+def _probability(parsing: Parsing, name: str) -> Tensor:
+    found = getattr(parsing, name)
+    if found is None:
+        raise AvvpError(
+            f"a term of the loss needs the {name} probability, but this network parses the other "
+            "modality only."
+        )
+    return found
+
+
 def _extra(parsing: Parsing, name: str) -> Tensor:
     if name not in parsing.extras:
         raise AvvpError(f"a term of the loss needs {name!r}, which this network does not return.")
@@ -96,9 +144,11 @@ Term = Callable[[Parsing, Targets], Tensor]
 
 TERMS: Mapping[str, Term] = {
     "video": lambda parsing, targets: cross_entropy_of_probabilities(parsing.video, targets.video),
-    "audio": lambda parsing, targets: cross_entropy_of_probabilities(parsing.audio, targets.audio),
+    "audio": lambda parsing, targets: cross_entropy_of_probabilities(
+        _probability(parsing, "audio"), targets.audio
+    ),
     "visual": lambda parsing, targets: cross_entropy_of_probabilities(
-        parsing.visual, targets.visual
+        _probability(parsing, "visual"), targets.visual
     ),
     "token_class": lambda parsing, _: token_class(
         _extra(parsing, "token_logits_audio"), _extra(parsing, "token_logits_visual")
@@ -178,3 +228,23 @@ class ContrastiveObjective(Objective):
             temperature=self.temperature,
             label_smoothing=self.label_smoothing,
         )
+
+
+@dataclass(frozen=True)
+class AttentionObjective(Objective):
+    """What STPN and CMCS ask of their attention and branches, besides the label.
+
+    The terms besides those of :class:`Objective`: ``sparsity`` of the extra ``attention``,
+    ``diversity`` and ``balance`` of the extra ``branches``. The label is not smoothed.
+    """
+
+    visual_smoothing: float = 0.0
+
+    def terms(self) -> Mapping[str, Term]:
+        """Every term that may be weighted."""
+        return {
+            **TERMS,
+            "sparsity": lambda parsing, _: sparsity(_extra(parsing, "attention")),
+            "diversity": lambda parsing, _: branch_diversity(_extra(parsing, "branches")),
+            "balance": lambda parsing, _: branch_balance(_extra(parsing, "branches")),
+        }

@@ -10,10 +10,13 @@ number is the mean over videos, in per cent.
   least 0.5 and an FP otherwise; a true run that no predicted run reaches so is an FN. (Below a
   threshold of 0.5, but not from there on, several runs may match one.)
 * An audio-visual event is heard and seen in the same second: the conjunction of the two masks.
+* A method that parses one modality has that modality's two scores and no others.
 * ``type_av`` is the mean of the audio, visual and audio-visual scores; ``event_av`` pools the
   audio and the visual counts before the score is taken.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -38,42 +41,65 @@ METRICS: tuple[str, ...] = tuple(
 """The keys of the ten published numbers, in the order of the papers' tables."""
 
 
+class Scores(dict[str, float]):
+    """The published numbers that a method has, in per cent: all ten, or two of one modality.
+
+    Asking for one that it does not have raises :class:`avvp.errors.AvvpError`.
+    """
+
+    def __missing__(self, metric: str) -> float:
+        if metric not in METRICS:
+            raise AvvpError(f"No metric is called {metric!r}; there are {', '.join(METRICS)}.")
+        raise AvvpError(
+            f"There is no {metric!r} of a method that parses one modality; it has "
+            f"{' and '.join(self)}."
+        )
+
+
+def main_metric(scores: Mapping[str, float]) -> str:
+    """What sums a method up: segment-level Type@AV, or the segment score of its one modality."""
+    return "segment/type_av" if "segment/type_av" in scores else next(iter(scores))
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The scores of N videos and what they are made of, on the CPU.
 
     Attributes:
-        per_video: (N, 10) float64, per cent, columns in the order of ``METRICS``.
+        per_video: (N, 10) float64, per cent, columns in the order of ``METRICS``; NaN where one
+            modality was not parsed and the score would need it.
         counts: (2, 4, C, 3) int64, TP, FP and FN of ``LEVELS`` x ``MODALITIES`` x classes, summed
-            over videos.
+            over videos; 0 where nothing was parsed.
     """
 
     per_video: Tensor
     counts: Tensor
 
-    def ten(self) -> dict[str, float]:
-        """The ten published numbers: means over videos, in per cent."""
-        return dict(zip(METRICS, self.per_video.mean(dim=0).tolist(), strict=True))
+    def ten(self) -> Scores:
+        """The ten published numbers, or those there are: means over videos, in per cent."""
+        means = zip(METRICS, self.per_video.mean(dim=0).tolist(), strict=True)
+        return Scores((name, mean) for name, mean in means if not math.isnan(mean))
 
 
 def evaluate(
-    pred_audio: Mask, pred_visual: Mask, true_audio: Mask, true_visual: Mask
-) -> dict[str, float]:
+    pred_audio: Mask | None, pred_visual: Mask | None, true_audio: Mask, true_visual: Mask
+) -> Scores:
     """The ten published numbers of N videos, in per cent, by the keys of ``METRICS``.
 
     Args:
         pred_audio, pred_visual, true_audio, true_visual: bool (N, C, T), tensors on any device or
-            numpy arrays. They are counted on the device of ``pred_audio``.
+            numpy arrays. They are counted on the device of the first. One prediction may be None:
+            that modality was not parsed, and only the other one is scored.
 
     Raises:
-        AvvpError: a mask is not bool, not (N, 25, 10), or N differs or is 0.
+        AvvpError: a mask is not bool, not (N, 25, 10), or N differs or is 0; nothing is predicted.
     """
     return evaluate_videos(pred_audio, pred_visual, true_audio, true_visual).ten()
 
 
 def evaluate_videos(
-    pred_audio: Mask,
-    pred_visual: Mask,
+    pred_audio: Mask | None,
+    pred_visual: Mask | None,
     true_audio: Mask,
     true_visual: Mask,
     *,
@@ -81,14 +107,20 @@ def evaluate_videos(
 ) -> Evaluation:
     """Per-video scores and per-class counts; see :func:`count` for the arguments."""
     counts = count(pred_audio, pred_visual, true_audio, true_visual, event_iou=event_iou)
-    present = counts.any(dim=-1)  # (2, 4, N, C)
-    total = torch.where(present, f_score(counts), 0.0).sum(dim=-1)
-    classes = present.sum(dim=-1)
-    score = 100 * torch.where(classes > 0, total / classes.clamp(min=1), 1.0)  # (2, 4, N)
+    score = 100 * mean_over_classes(counts)  # (2, 4, N)
+    score[:, _not_parsed(pred_audio, pred_visual)] = torch.nan
     audio, visual, audio_visual, pooled = score.unbind(dim=1)
     type_av = (audio + visual + audio_visual) / 3
     columns = torch.stack((audio, visual, audio_visual, type_av, pooled), dim=1)  # (2, 5, N)
     return Evaluation(per_video=columns.flatten(0, 1).T.contiguous(), counts=counts.sum(dim=2))
+
+
+def mean_over_classes(counts: Tensor) -> Tensor:
+    """The score of a video in [0, 1] from its counts by class: (..., C, 3) -> (...) float64."""
+    present = counts.any(dim=-1)  # (..., C)
+    total = torch.where(present, f_score(counts), 0.0).sum(dim=-1)
+    classes = present.sum(dim=-1)
+    return torch.where(classes > 0, total / classes.clamp(min=1), 1.0)
 
 
 def f_score(counts: Tensor) -> Tensor:
@@ -98,9 +130,17 @@ def f_score(counts: Tensor) -> Tensor:
     return torch.where(units > 0, 2 * hits.double() / units, 1.0)
 
 
+def _not_parsed(pred_audio: Mask | None, pred_visual: Mask | None) -> list[int]:
+    """The indices of ``MODALITIES`` that nothing was predicted for."""
+    if pred_audio is not None and pred_visual is not None:
+        return []
+    own = "audio" if pred_visual is None else "visual"
+    return [index for index, modality in enumerate(MODALITIES) if modality != own]
+
+
 def count(
-    pred_audio: Mask,
-    pred_visual: Mask,
+    pred_audio: Mask | None,
+    pred_visual: Mask | None,
     true_audio: Mask,
     true_visual: Mask,
     *,
@@ -115,6 +155,7 @@ def count(
         event_iou: intersection over union that makes two events match, above 0 and at most 1;
             compared exactly, as a fraction.
     """
+    not_parsed = _not_parsed(pred_audio, pred_visual)
     masks = _checked(pred_audio, pred_visual, true_audio, true_visual)
     if not 0 < event_iou <= 1:
         raise AvvpError(f"event_iou is {event_iou}; it must be above 0 and at most 1.")
@@ -132,15 +173,20 @@ def count(
     counts = found.new_zeros(2, 4, videos, CLASSES, 3)
     counts[:, :3, pairs[0], pairs[1]] = found
     counts[:, 3] = counts[:, 0] + counts[:, 1]
+    counts[:, not_parsed] = 0
     # Scores are float64, which not every accelerator has.
     return counts.cpu()
 
 
-def _checked(*masks: Mask) -> list[Tensor]:
-    """The four masks as bool tensors (N, C, T) on one device."""
+def _checked(*masks: Mask | None) -> list[Tensor]:
+    """The four masks as bool tensors (N, C, T) on one device; False for a missing prediction."""
     names = ("pred_audio", "pred_visual", "true_audio", "true_visual")
-    tensors = []
+    if masks[0] is None and masks[1] is None:
+        raise AvvpError("pred_audio and pred_visual are both None; one of them must be a mask.")
+    tensors: dict[str, Tensor] = {}
     for name, mask in zip(names, masks, strict=True):
+        if mask is None and name in names[:2]:
+            continue
         if not isinstance(mask, (Tensor, np.ndarray)) or str(mask.dtype).split(".")[-1] != "bool":
             kind = getattr(mask, "dtype", type(mask).__name__)
             raise AvvpError(f"{name} is {kind}; decisions are bool (avvp.decode makes them).")
@@ -148,14 +194,16 @@ def _checked(*masks: Mask) -> list[Tensor]:
             raise AvvpError(
                 f"{name} has shape {tuple(mask.shape)}; it must be (videos, {CLASSES}, {SEGMENTS})."
             )
-        tensors.append(mask if isinstance(mask, Tensor) else torch.from_numpy(mask.copy()))
-        if len(mask) != len(tensors[0]):
+        tensors[name] = mask if isinstance(mask, Tensor) else torch.from_numpy(mask.copy())
+        first, reference = next(iter(tensors.items()))
+        if len(mask) != len(reference):
             raise AvvpError(
-                f"{name} has {len(mask)} videos and pred_audio {len(tensors[0])}; score equal sets."
+                f"{name} has {len(mask)} videos and {first} {len(reference)}; score equal sets."
             )
-    if not len(tensors[0]):
+    if not len(reference):
         raise AvvpError("There are no videos to score: every mask has length 0.")
-    return [tensor.to(tensors[0].device) for tensor in tensors]
+    nothing = torch.zeros_like(reference)
+    return [tensors.get(name, nothing).to(reference.device) for name in names]
 
 
 def _count_segments(predicted: Tensor, true: Tensor) -> Tensor:

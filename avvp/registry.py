@@ -14,10 +14,10 @@ from avvp.data.simulate import PROFILE_SIZES, SPLITS
 from avvp.errors import AvvpError
 from avvp.events import Gate
 from avvp.grounding import Pretraining
-from avvp.losses import ContrastiveObjective, Objective
+from avvp.losses import AttentionObjective, ContrastiveObjective, Objective
 from avvp.published import Row
 from avvp.refinement import Refinement
-from avvp.training import Precision, TrainingConfig
+from avvp.training import Precision, TrainingConfig, TunedTraining
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,8 @@ class Experiment:
         overrides: profile -> what it changes besides the number of epochs.
         reduced: how the method is smaller than the published one, in a few words; tables add it to
             the title.
+        adapted: how the method differs from the one that its authors published for another task,
+            likewise.
         after: the experiment whose trained network (same profile, data and seed) this one starts
             from. With ``refinement`` that network refines the labels; with ``training`` None it is
             parsed with again, under this entry's ``options``.
@@ -124,6 +126,7 @@ class Experiment:
     core: bool = False
     overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
     reduced: str | None = None
+    adapted: str | None = None
     after: str | None = None
     refinement: Refinement | None = None
     embedded: bool = False
@@ -140,8 +143,10 @@ class Experiment:
 
     @property
     def label(self) -> str:
-        """The title, and what is reduced about the method."""
-        return f"{self.title} (reduced: {self.reduced})" if self.reduced else self.title
+        """The title, and what is reduced or adapted about the method."""
+        notes = {"reduced": self.reduced, "adapted": self.adapted}
+        said = "; ".join(f"{kind}: {told}" for kind, told in notes.items() if told)
+        return f"{self.title} ({said})" if said else self.title
 
     @property
     def gate(self) -> Gate | None:
@@ -356,6 +361,12 @@ def _pretrained(
     return Experiment(f"cross_modal/{variant}", title, tuple(rows), **(settings | changes))
 
 
+def _older(name: str, title: str, *, both: bool, **settings: Any) -> Experiment:
+    """A method for another task, adapted to LLP by the authors of HAN, and here anew."""
+    rows = (*(_both("Table 1", title) if both else ()), Row("ma", "Table 1", title))
+    return Experiment(f"older/{name}", title, rows, model=name, core=True, **settings)
+
+
 _MA_CR_ROWS = (
     *_both("Table 1", "MA", "C+R"),
     Row("ma", "Table 1", "MA", "C+R"),
@@ -393,6 +404,48 @@ REGISTRY: dict[str, Experiment] = {
             },
         ),
         Experiment("reference/oracle", "Oracle decoder", training=None, core=True),
+        _older(
+            "ave",
+            "AVE",
+            both=True,
+            adapted="appearance and motion for image regions, two more heads",
+            objective=Objective(visual_smoothing=0.0),
+            training=TrainingConfig(batch_size=64, learning_rate=1e-3),
+        ),
+        _older(
+            "avsdn",
+            "AVSDN",
+            both=True,
+            adapted="two more branches, beside the fused state",
+            objective=Objective(visual_smoothing=0.0),
+            training=TrainingConfig(batch_size=64, learning_rate=1e-3),
+        ),
+        _older(
+            "talnet",
+            "TALNet",
+            both=False,
+            adapted="VGGish for its convolutions",
+            objective=Objective({"audio": 1.0}),
+            training=TunedTraining(
+                batch_size=64, learning_rate=1e-3, decay_factor=0.8, patience=3, tuned="classes"
+            ),
+        ),
+        _older(
+            "stpn",
+            "STPN",
+            both=False,
+            adapted="ResNet and R(2+1)D for I3D",
+            objective=AttentionObjective({"visual": 1.0, "sparsity": 1e-4}),
+            training=TunedTraining(learning_rate=1e-4, tuned="pair"),
+        ),
+        _older(
+            "cmcs",
+            "CMCS",
+            both=False,
+            adapted="sigmoids, no background class",
+            objective=AttentionObjective({"visual": 1.0, "diversity": 0.2, "balance": 0.2}),
+            training=TunedTraining(learning_rate=1e-4, weight_decay=1e-3),
+        ),
         _ma("base", "HAN, MA's protocol", objective=Objective()),
         _ma(
             "c",

@@ -24,9 +24,10 @@ from scipy import stats
 
 from avvp.atomic import atomic_path, write_text
 from avvp.errors import AvvpError
-from avvp.metrics import METRICS
+from avvp.metrics import LEVELS, METRICS, Scores
 
 SCHEMA = 1
+_WHOLE = (METRICS, *(tuple(f"{level}/{own}" for level in LEVELS) for own in ("audio", "visual")))
 
 _checkout = Path(__file__).resolve().parents[1]
 HOME = _checkout if (_checkout / "pyproject.toml").is_file() else Path()
@@ -53,7 +54,8 @@ class Run:
         seconds: wall-clock time of training, without loading and scoring.
         peak_memory: bytes; of the accelerator if one computed, else resident, of the process.
         parameters: trainable numbers in the network.
-        metrics: the ten numbers in per cent, by the keys of :data:`avvp.metrics.METRICS`.
+        metrics: the ten numbers in per cent, by the keys of :data:`avvp.metrics.METRICS`; of a
+            method that parses one modality the two that it has.
         counts: (2, 4, C, 3) nested lists, TP, FP and FN by level, modality and class:
             :attr:`avvp.metrics.Evaluation.counts`.
         hash: of what determines the run; see :func:`run_hash`.
@@ -153,11 +155,11 @@ def read_run(path: str | Path) -> Run:
     if unknown:
         raise AvvpError(f"{path} has an unknown entry {unknown[0]!r}; {advice}.")
     scores = content["metrics"]
-    if tuple(scores) != METRICS or not all(
+    if tuple(scores) not in _WHOLE or not all(
         isinstance(score, (int, float)) and math.isfinite(score) for score in scores.values()
     ):
         raise AvvpError(f"{path}: 'metrics' does not hold the ten numbers; {advice}.")
-    return Run(**content)
+    return Run(**content | {"metrics": Scores(scores)})
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -254,7 +256,7 @@ class Summary(NamedTuple):
     """What several seeds of one experiment say together."""
 
     runs: int
-    metrics: dict[str, Estimate]
+    metrics: dict[str, Estimate]  # those that the experiment has
     seconds: float  # mean
     stale: bool  # any of them
 
@@ -287,7 +289,7 @@ def summarise(runs: Iterable[Run]) -> Summary:
         )
     return Summary(
         len(runs),
-        {name: estimate([run.metrics[name] for run in runs]) for name in METRICS},
+        {name: estimate([run.metrics[name] for run in runs]) for name in runs[0].metrics},
         math.fsum(run.seconds for run in runs) / len(runs),
         any(run.stale for run in runs),
     )

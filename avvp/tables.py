@@ -170,7 +170,7 @@ def result_table(
     committed = common_profiles(experiments, results=results)
     lines: list[list[str]] = []
     worlds: set[str] = set()
-    stale = False
+    stale = partial = False
     for name in experiments:
         experiment = _experiment(name)
         for row in experiment.rows:
@@ -184,14 +184,21 @@ def result_table(
                 lines.append([experiment.label, told, *[NOT_RUN] * len(keys)])
                 continue
             summary = summarise(group.runs)
+            scores = summary.metrics
+            partial |= len(scores) < len(METRICS)
             world = data_world(group.runs[0])
             worlds.add(world)
             stale |= group.stale
             told = f"{origin}{world}, {group.profile}, {_seeds(summary.runs)}"
             told += " (stale)" if group.stale else ""
-            lines.append([experiment.label, told, *(_number(summary.metrics[k]) for k in keys)])
+            # A method of one modality has no other scores.
+            cells = [_number(scores[k]) if k in scores else NOT_PRINTED for k in keys]
+            lines.append([experiment.label, told, *cells])
     columns = ["Method", "Source", *(KINDS[metric] for metric in metrics)]
-    return markdown_table(columns, lines, _caption(level, paper, table, worlds, stale))
+    caption = _caption(level, paper, table, worlds, stale)
+    if partial:
+        caption += f" {NOT_PRINTED}: not printed, or the method does not parse that modality."
+    return markdown_table(columns, lines, caption)
 
 
 def _groups(

@@ -12,11 +12,11 @@ import pickle
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import psutil
 import torch
@@ -26,9 +26,10 @@ from tqdm import tqdm
 from avvp.atomic import atomic_path
 from avvp.data.videos import Batch, Videos
 from avvp.errors import AvvpError
-from avvp.events import Gate, Parsing, decode
+from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.losses import Objective, Targets, weak_targets
-from avvp.metrics import evaluate
+from avvp.metrics import Scores, evaluate, main_metric
+from avvp.thresholds import best_of_each_class, best_pair
 
 Precision = Literal["float32", "bfloat16"]
 CHECKPOINT = "checkpoint.pt"
@@ -107,8 +108,9 @@ class TrainingConfig:
         learning_rate: of Adam, with its default betas and eps and no weight decay.
         decay_factor: the learning rate is multiplied by it after every ``decay_every`` epochs.
         decay_every: in epochs.
-        selection: ``"best"`` keeps the epoch with the highest segment-level Type@AV on validation,
-            ties to the later one (HAN, MGN); ``"last"`` keeps the last epoch (MA).
+        selection: ``"best"`` keeps the epoch with the highest segment-level Type@AV on validation
+            (of a method of one modality: that modality's score), ties to the later one (HAN, MGN);
+            ``"last"`` keeps the last epoch (MA).
         gate: how validation decodes, see :func:`avvp.decode`.
         precision: ``"bfloat16"`` runs matrix products in bfloat16 under autocast; weights, Adam,
             softmaxes over time and losses stay in float32.
@@ -132,8 +134,13 @@ class TrainingConfig:
         if self.precision not in ("float32", "bfloat16"):
             raise AvvpError(f"precision is {self.precision!r}; it must be 'float32' or 'bfloat16'.")
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """The learning rate of ``epoch``, counted from 1."""
+    def learning_rate_at(self, epoch: int, scores: Sequence[float] = ()) -> float:
+        """The learning rate of ``epoch``, counted from 1.
+
+        Args:
+            epoch: from 1.
+            scores: of the earlier epochs on validation, which some schedules look at.
+        """
         return self.learning_rate * self.decay_factor ** ((epoch - 1) // self.decay_every)
 
     def scaled_to(self, epochs: int) -> "TrainingConfig":
@@ -141,7 +148,86 @@ class TrainingConfig:
         if epochs == self.epochs:
             return self
         every = max(1, round(self.decay_every * epochs / self.epochs))
-        return TrainingConfig(**{**asdict(self), "epochs": epochs, "decay_every": every})
+        return replace(self, epochs=epochs, decay_every=every)
+
+    def thresholds(self, parsing: Parsing, videos: Videos) -> Thresholds:
+        """What a probability has to reach; a fixed 0.5, whatever the validation videos say.
+
+        Args:
+            parsing: of the validation videos.
+            videos: the same, annotated.
+        """
+        return Thresholds(0.5, 0.5)
+
+
+Tuned = Literal["classes", "pair"]
+
+
+@dataclass(frozen=True)
+class TunedTraining(TrainingConfig):
+    """A protocol with weight decay, a rate that falls on a plateau, or thresholds that are tuned.
+
+    A class of its own, so that the hash of a run that has none of these does not depend on them.
+
+    Attributes:
+        weight_decay: of Adam, as an L2 penalty.
+        patience: the learning rate is multiplied by ``decay_factor`` when more than so many epochs
+            have brought no better validation score; None: after every ``decay_every`` epochs.
+        tuned: ``"classes"`` tunes one threshold a class, for the micro-averaged F-score of videos,
+            and uses it for videos and seconds alike (TALNet); ``"pair"`` one for videos and one
+            for seconds, for the segment-level score (STPN). On validation videos, in every epoch
+            anew, so that what is selected is what is used. None: 0.5.
+    """
+
+    weight_decay: float = 0.0
+    patience: int | None = None
+    tuned: Tuned | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.weight_decay < math.inf:
+            raise AvvpError(f"weight_decay is {self.weight_decay}; it must be at least 0.")
+        if self.patience is not None and self.patience < 0:
+            raise AvvpError(f"patience is {self.patience}; it must be at least 0, or None.")
+        if self.tuned not in (None, *get_args(Tuned)):
+            raise AvvpError(f"tuned is {self.tuned!r}; it must be 'classes', 'pair' or None.")
+
+    def learning_rate_at(self, epoch: int, scores: Sequence[float] = ()) -> float:
+        """See :meth:`TrainingConfig.learning_rate_at`."""
+        if self.patience is None:
+            return super().learning_rate_at(epoch)
+        # PyTorch's own schedule, replayed: a run that goes on needs no state but its history.
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=self.learning_rate)
+        schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, mode="max", factor=self.decay_factor, patience=self.patience
+        )
+        for score in scores[: epoch - 1]:
+            schedule.step(score)
+        return optimizer.param_groups[0]["lr"]
+
+    def thresholds(self, parsing: Parsing, videos: Videos) -> Thresholds:
+        """See :meth:`TrainingConfig.thresholds`.
+
+        Raises:
+            AvvpError: thresholds are tuned for one modality, and the network parses both.
+        """
+        if self.tuned is None:
+            return super().thresholds(parsing, videos)
+        if parsing.audio is not None and parsing.visual is not None:
+            raise AvvpError(
+                f"tuned is {self.tuned!r}, which is for a network of one modality; this one parses "
+                "both."
+            )
+        segment, truth = (
+            (parsing.segment_audio, videos.true_audio)
+            if parsing.visual is None
+            else (parsing.segment_visual, videos.true_visual)
+        )
+        truth = truth.cpu()
+        if self.tuned == "classes":
+            cuts = best_of_each_class(parsing.video, truth.any(dim=-1))
+            return Thresholds(cuts, cuts)
+        return Thresholds(*best_pair(parsing.video, segment, truth))
 
 
 @dataclass(frozen=True)
@@ -153,11 +239,13 @@ class FitResult:
             over videos), the ten validation metrics as ``val/...``.
         selected_epoch: counted from 1.
         seconds: wall-clock time of training and validation, over every session that took part.
+        thresholds: what the selected network's probabilities are compared with.
     """
 
     history: list[dict[str, float]]
     selected_epoch: int
     seconds: float
+    thresholds: Thresholds
 
 
 def autocast(device: torch.device, precision: Precision):
@@ -196,9 +284,8 @@ def predict(
             pieces.append(_to_cpu(parsing, len(batch.index)))
     network.train(was_training)
     extras = {key: torch.cat([p.extras[key] for p in pieces]) for key in pieces[0].extras}
-    return Parsing(
-        *(torch.cat(parts) for parts in zip(*(p[:5] for p in pieces), strict=True)), extras
-    )
+    columns = zip(*(p[:5] for p in pieces), strict=True)
+    return Parsing(*(None if None in parts else torch.cat(parts) for parts in columns), extras)
 
 
 def _to_cpu(parsing: Parsing, count: int) -> Parsing:
@@ -210,15 +297,15 @@ def _to_cpu(parsing: Parsing, count: int) -> Parsing:
         and value.ndim
         and len(value) == count
     }
-    return Parsing(*(x.float().cpu() for x in parsing[:5]), kept)
+    return Parsing(*(None if x is None else x.float().cpu() for x in parsing[:5]), kept)
 
 
-def score(
-    network: nn.Module, videos: Videos, *, gate: Gate | None, precision: Precision = "float32"
-) -> dict[str, float]:
-    """The ten metrics of a network on an annotated split, in percent."""
-    audio, visual = decode(predict(network, videos, precision=precision), gate=gate)
-    return evaluate(audio, visual, videos.true_audio, videos.true_visual)
+def validate(network: nn.Module, val: Videos, config: TrainingConfig) -> tuple[Scores, Thresholds]:
+    """The metrics of a network on validation videos, in per cent, and the thresholds they take."""
+    parsing = predict(network, val, precision=config.precision)
+    thresholds = config.thresholds(parsing, val)
+    decided = decode(parsing, threshold=thresholds, gate=config.gate)
+    return evaluate(*decided, val.true_audio, val.true_visual), thresholds
 
 
 def _default_targets(objective: Objective) -> Callable[[Batch], Targets]:
@@ -263,7 +350,10 @@ def fit(
     device = device_of(network)
     targets = targets or _default_targets(objective)
     optimizer = torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, fused=device.type in ("cuda", "cpu")
+        network.parameters(),
+        lr=config.learning_rate,
+        weight_decay=getattr(config, "weight_decay", 0.0),
+        fused=device.type in ("cuda", "cpu"),
     )
     if optimizer_state:
         optimizer.load_state_dict(optimizer_state)
@@ -298,8 +388,9 @@ def fit(
 
     while state["epoch"] <= config.epochs:
         epoch = state["epoch"]
+        rate = config.learning_rate_at(epoch, [_reached(entry) for entry in state["history"]])
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate_at(epoch)
+            group["lr"] = rate
         network.train()
         batches = train.batches(
             batch_size=config.batch_size,
@@ -316,27 +407,35 @@ def fit(
             bar.update()
             if time.monotonic() - saved > checkpoint_seconds and state["step"] < steps:
                 save()
-        scores = score(network, val, gate=config.gate, precision=config.precision)
+        scores, thresholds = validate(network, val, config)
+        reached = scores[main_metric(scores)]
         state["history"].append(
             {
                 "epoch": epoch,
-                "learning_rate": config.learning_rate_at(epoch),
+                "learning_rate": rate,
                 **{name: float(value) / len(train) for name, value in state["sums"].items()},
                 **{f"val/{name}": value for name, value in scores.items()},
                 **(watch() if watch else {}),
             }
         )
-        bar.set_postfix_str(f"val Type@AV {scores['segment/type_av']:.1f}")
-        better = scores["segment/type_av"] >= state["best_score"]
-        if better or config.selection == "last":
-            state["best_score"], state["best_epoch"] = scores["segment/type_av"], epoch
+        bar.set_postfix_str(f"val {main_metric(scores)} {reached:.1f}")
+        if reached >= state["best_score"] or config.selection == "last":
+            state["best_score"], state["best_epoch"] = reached, epoch
+            state["thresholds"] = tuple(thresholds)
             write_state(network.state_dict(), folder / SELECTED)
         state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
         save()
     bar.close()
     read_weights(network, folder / SELECTED)
     network.eval()
-    return FitResult(state["history"], state["best_epoch"], state["seconds"])
+    thresholds = Thresholds(*state["thresholds"])
+    return FitResult(state["history"], state["best_epoch"], state["seconds"], thresholds)
+
+
+def _reached(entry: Mapping[str, float]) -> float:
+    """The validation score of an epoch that sums it up."""
+    scores = {k.removeprefix("val/"): v for k, v in entry.items() if k.startswith("val/")}
+    return scores[main_metric(scores)]
 
 
 def _step(
@@ -435,6 +534,7 @@ def restore_checkpoint(
             "best_score": 0.0,
             "best_epoch": 0,
             "seconds": 0.0,
+            "thresholds": (0.5, 0.5),
         }
     try:
         content = torch.load(path, weights_only=True, map_location=device)

@@ -31,12 +31,15 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     from avvp.experiments import is_current
+    from avvp.metrics import main_metric
 
     for root in (options.results, options.runs):
         for path, run in find_runs(root, data=options.data, experiment=options.pattern).items():
             state = "" if is_current(run) else ("stale, marked" if run.stale else "stale")
+            main = main_metric(run.metrics)
+            told = "Type@AV" if main == "segment/type_av" else main
             print(
-                f"{path}  Type@AV {run.metrics['segment/type_av']:.1f}  {run.seconds:.0f} s  "
+                f"{path}  {told} {run.metrics[main]:.1f}  {run.seconds:.0f} s  "
                 f"{run.commit[:7]}  {state}".rstrip()
             )
 

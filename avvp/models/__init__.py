@@ -5,17 +5,27 @@ from typing import Any
 from torch import nn
 
 from avvp.errors import AvvpError
+from avvp.models.ave import AVE
 from avvp.models.avg import AVG
+from avvp.models.avsdn import AVSDN
+from avvp.models.cmcs import CMCS
 from avvp.models.han import HAN
 from avvp.models.linear import LinearMeanPooling
 from avvp.models.mgn import MGN
 from avvp.models.released import construct, load_released
+from avvp.models.stpn import STPN
+from avvp.models.talnet import TALNet
 
 MODELS: dict[str, type[nn.Module]] = {
+    "ave": AVE,
     "avg": AVG,
+    "avsdn": AVSDN,
+    "cmcs": CMCS,
     "han": HAN,
     "linear": LinearMeanPooling,
     "mgn": MGN,
+    "stpn": STPN,
+    "talnet": TALNet,
 }
 
 

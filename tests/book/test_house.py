@@ -16,7 +16,7 @@ from tests.book.conftest import ROOT
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "atomic"),
-    ("events", "metrics", "curves", "published"),
+    ("events", "metrics", "curves", "thresholds", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
     ("embedding", "registry", "model_size"),

@@ -10,6 +10,7 @@ from torch import nn
 from avvp import training
 from avvp.data.videos import Videos, shuffled
 from avvp.errors import AvvpError
+from avvp.events import Thresholds
 from avvp.losses import Objective
 from avvp.models import build
 from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
@@ -128,8 +129,9 @@ def test_a_damaged_checkpoint_is_one_sentence(videos, tmp_path):
 
 def scripted(monkeypatch, scores):
     values = iter(scores)
+    fixed = Thresholds(0.5, 0.5)
     monkeypatch.setattr(
-        training, "score", lambda *a, **k: {"segment/type_av": next(values)}, raising=True
+        training, "validate", lambda *_: ({"segment/type_av": next(values)}, fixed), raising=True
     )
 
 
