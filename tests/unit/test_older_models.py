@@ -305,7 +305,7 @@ def test_balance_by_hand():
 def test_the_objectives_of_stpn_and_cmcs_add_their_terms(inputs):
     for name, weights in (
         ("stpn", {"visual": 1.0, "sparsity": 1e-4}),
-        ("cmcs", {"visual": 1.0, "diversity": 0.2, "balance": 0.2}),
+        ("cmcs", {"visual": 25.0, "diversity": 0.2, "balance": 0.2}),
     ):
         objective = REGISTRY[f"older/{name}"].objective
         assert objective.weights == weights
