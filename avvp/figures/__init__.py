@@ -53,21 +53,29 @@ def label_name(label: int | str) -> str:
     return (LABELS[label] if isinstance(label, int) else label).replace("_", " ")
 
 
-def _lanes(pair: tuple[Tensor, Tensor], modalities: Sequence[str]) -> dict[str, Tensor]:
-    """One video's decisions, bool (C, T), by modality."""
-    audio, visual = (torch.as_tensor(mask).bool() for mask in pair)
-    if audio.shape != (len(LABELS), SEGMENTS) or visual.shape != audio.shape:
+def _lanes(
+    pair: tuple[Tensor | None, Tensor | None], modalities: Sequence[str]
+) -> dict[str, Tensor]:
+    """One video's decisions, bool (C, T), by modality; without those that are not parsed."""
+    lanes = {
+        modality: torch.as_tensor(mask).bool()
+        for modality, mask in zip(("audio", "visual"), pair, strict=True)
+        if mask is not None
+    }
+    shapes = [tuple(mask.shape) for mask in lanes.values()]
+    if any(shape != (len(LABELS), SEGMENTS) for shape in shapes):
         raise AvvpError(
             f"A timeline shows one video: two masks of shape ({len(LABELS)}, {SEGMENTS}), "
-            f"not {tuple(audio.shape)} and {tuple(visual.shape)}."
+            f"not {' and '.join(map(str, shapes))}."
         )
-    lanes = {"audio": audio, "visual": visual, "audio_visual": audio & visual}
-    return {modality: lanes[modality] for modality in modalities}
+    if len(lanes) == 2:
+        lanes["audio_visual"] = lanes["audio"] & lanes["visual"]
+    return {modality: lanes[modality] for modality in modalities if modality in lanes}
 
 
 def timeline(
     truth: tuple[Tensor, Tensor],
-    predictions: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+    predictions: Mapping[str, tuple[Tensor | None, Tensor | None]] | None = None,
     *,
     modalities: Sequence[str] = ("audio", "visual"),
     truth_name: str = "annotation",
@@ -82,7 +90,8 @@ def timeline(
 
     Args:
         truth: ``(audio, visual)``, bool (C, T).
-        predictions: name of a system -> ``(audio, visual)``, bool (C, T).
+        predictions: name of a system -> ``(audio, visual)``, bool (C, T); None where it does not
+            parse that modality, and has no row.
         modalities: which lanes, among ``"audio"``, ``"visual"``, ``"audio_visual"``.
         truth_name: the label of the annotation's rows.
         title: drawn above the axes.
@@ -90,11 +99,12 @@ def timeline(
     """
     true = _lanes(truth, modalities)
     systems = {name: _lanes(pair, modalities) for name, pair in (predictions or {}).items()}
+    everyone = (true, *systems.values())
     lanes = [
         (modality, label)
         for modality in modalities
         for label in range(len(LABELS))
-        if any(masks[modality][label].any() for masks in (true, *systems.values()))
+        if any(modality in masks and masks[modality][label].any() for masks in everyone)
     ]
     rows = max(len(lanes), 1) * (len(systems) + 2 if systems else 1)
     if ax is None:
@@ -108,6 +118,8 @@ def timeline(
             ax.text(0, y, lane, color=colour, weight="bold", va="center")
             y += 1
         for name, masks in ((truth_name if systems else lane, true), *systems.items()):
+            if modality not in masks:
+                continue
             right = masks[modality][label] & true[modality][label]
             wrong = masks[modality][label] & ~true[modality][label]
             height = (y - 0.4, 0.8)
