@@ -134,6 +134,18 @@ def _probability(parsing: Parsing, name: str) -> Tensor:
     return found
 
 
+def modality_guess(guess: Tensor, truth: Tensor) -> Tensor:
+    """A discriminator has to tell sound from image (Eq. 2, Cross-Modal, its complement restored).
+
+    Unlike the probabilities of classes, the release does not clamp this one.
+
+    Args:
+        guess: (B, T, 2), the probability of being visual.
+        truth: (B, T, 2), 0 for audio and 1 for visual.
+    """
+    return functional.binary_cross_entropy(guess.float(), truth.float())
+
+
 def _extra(parsing: Parsing, name: str) -> Tensor:
     if name not in parsing.extras:
         raise AvvpError(f"a term of the loss needs {name!r}, which this network does not return.")
@@ -248,3 +260,38 @@ class AttentionObjective(Objective):
             "diversity": lambda parsing, _: branch_diversity(_extra(parsing, "branches")),
             "balance": lambda parsing, _: branch_balance(_extra(parsing, "branches")),
         }
+
+
+RELEASED_ADVERSARIAL_WEIGHTS = {"video": 1.0, "audio": 0.3, "visual": 0.3, "modality": 0.3}
+PRINTED_ADVERSARIAL_WEIGHTS = {"video": 1.0, "audio": 0.6, "visual": 0.6, "modality": 0.4}
+"""Sec. 4, Cross-Modal: 0.6 for the guided terms and 0.4 for the discriminator's."""
+
+
+@dataclass(frozen=True)
+class AdversarialObjective(Objective):
+    """The base loss, and ``modality``, of a network with a modality discriminator (Eq. 3, CM).
+
+    The printed objective subtracts the discriminator's term. Behind a gradient reversal that would
+    turn the sign twice: the features would learn to help the discriminator, and it to fail. So the
+    term is added, as in the release, and the reversal alone turns its sign for the features.
+
+    Attributes:
+        weights: see :class:`Objective`; ``modality`` is a term too. The default is the release's;
+            :data:`PRINTED_ADVERSARIAL_WEIGHTS` are the paper's.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=RELEASED_ADVERSARIAL_WEIGHTS.copy)
+
+    def terms(self) -> Mapping[str, Term]:
+        """Every term that may be weighted."""
+        return {**TERMS, "modality": self._modality}
+
+    @staticmethod
+    def _modality(parsing: Parsing, _: Targets) -> Tensor:
+        return modality_guess(_extra(parsing, "modality"), _extra(parsing, "modality_truth"))
+
+    def __call__(self, parsing: Parsing, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, each unweighted term, and ``modality_accuracy``, a share in [0, 1]."""
+        total, parts = super().__call__(parsing, targets)
+        right = (_extra(parsing, "modality") > 0.5) == _extra(parsing, "modality_truth").bool()
+        return total, {**parts, "modality_accuracy": right.float().mean()}

@@ -330,7 +330,8 @@ def fit(
     """Train ``network`` in place and leave the selected weights in it.
 
     Args:
-        network: on the device to train on.
+        network: on the device to train on. If it has a method ``at_progress(done, *, epochs)``, it
+            is told before every step which share of all steps lies behind, resumed or not.
         train: weakly labelled videos.
         val: annotated videos, for selection and for the curves.
         objective: the loss.
@@ -349,6 +350,7 @@ def fit(
     folder = Path(folder)
     device = device_of(network)
     targets = targets or _default_targets(objective)
+    at_progress = getattr(network, "at_progress", None)
     optimizer = torch.optim.Adam(
         network.parameters(),
         lr=config.learning_rate,
@@ -398,6 +400,9 @@ def fit(
             skip=state["step"],
         )
         for batch in batches:
+            if at_progress:
+                taken = (epoch - 1) * steps + state["step"]
+                at_progress(taken / (config.epochs * steps), epochs=config.epochs)
             parts = _step(network, batch, optimizer, objective, targets, device, config.precision)
             sums = state["sums"]
             for name, value in parts.items():

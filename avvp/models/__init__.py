@@ -9,6 +9,7 @@ from avvp.models.ave import AVE
 from avvp.models.avg import AVG
 from avvp.models.avsdn import AVSDN
 from avvp.models.cmcs import CMCS
+from avvp.models.cross_modal import CrossModal
 from avvp.models.han import HAN
 from avvp.models.linear import LinearMeanPooling
 from avvp.models.mgn import MGN
@@ -21,6 +22,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "avg": AVG,
     "avsdn": AVSDN,
     "cmcs": CMCS,
+    "cross_modal": CrossModal,
     "han": HAN,
     "linear": LinearMeanPooling,
     "mgn": MGN,

@@ -9,7 +9,7 @@ import inspect
 import pickle
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from avvp.errors import AvvpError
 from avvp.models.avg import AVG
+from avvp.models.cross_modal import CrossModal
 from avvp.models.han import HAN
 from avvp.models.mgn import MGN
 
@@ -30,14 +31,17 @@ class Family:
         network: our class, the one that also trains.
         prefixes: released prefix -> ours; what follows the prefix (``weight``, ``bias``) is kept,
             and ``*`` stands for the number of a block.
-        unused: a pattern of released names that the released forward pass never reaches.
+        unused: a pattern of released names that the released forward pass never reaches, or that
+            our network has no use for under some options.
         sizes: the options that follow from a state_dict.
+        variants: where a release has several networks, the options of each by name.
     """
 
     network: type[nn.Module]
     prefixes: Mapping[str, str]
     unused: re.Pattern[str]
     sizes: Callable[[Mapping[str, Tensor]], dict[str, Any]] = lambda state: {}
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def _attention(released: str, ours: str) -> dict[str, str]:
@@ -190,12 +194,78 @@ def _avg_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return sizes
 
 
+_GLOBAL_CONTEXT = {
+    "qx_linear.": "query.",
+    "vx_linear.": "value.",
+    "kx_linear.": "key.",
+    "qc_linear.": "query_context.",
+    "kc_linear.": "key_context.",
+    "Vqx_linear.": "query_gate.",
+    "Vqc_linear.": "query_context_gate.",
+    "Vkx_linear.": "key_gate.",
+    "Vkc_linear.": "key_context_gate.",
+    "out.": "out.",
+}
+_CROSS_MODAL_LAYERS = {
+    ("sa_layer_a", "self_attn"): "self_audio",
+    ("sa_layer_v", "self_attn"): "self_visual",
+    ("cma_layer.layers.0", "cm_attn"): "cross",
+}
+_CROSS_MODAL = {
+    "shared_fc.": "shared.",
+    **_HEAD,
+    **_FRONT_END,
+    **{
+        released: our_name
+        for (layer, attention), ours in _CROSS_MODAL_LAYERS.items()
+        for released, our_name in {
+            **_attention(f"{layer}.{attention}", f"{ours}.attention"),
+            **{
+                f"{layer}.{attention}.{r}": f"{ours}.attention.{o}"
+                for r, o in _GLOBAL_CONTEXT.items()
+            },
+            f"{layer}.linear1.": f"{ours}.expand.",
+            f"{layer}.linear2.": f"{ours}.contract.",
+            f"{layer}.norm1.": f"{ours}.norm_attention.",
+            f"{layer}.norm2.": f"{ours}.norm_feed_forward.",
+        }.items()
+    },
+    "mod_classifier.fc1.": "discriminator.first.",
+    "mod_classifier.norm1.": "discriminator.norm_first.",
+    "mod_classifier.fc2.": "discriminator.second.",
+    "mod_classifier.norm2.": "discriminator.norm_second.",
+    "mod_classifier.fc3.": "discriminator.last.",
+    "norm_a.": "norm_audio.",
+    "norm_v.": "norm_visual.",
+}
+_CROSS_MODAL_UNUSED = (
+    r"cma_layer\.norm[12]\.(weight|bias)|norm_[av]\.(weight|bias)"
+    r"|mod_classifier\.(fc[123]\.(weight|bias)"
+    r"|norm[12]\.(weight|bias|running_mean|running_var|num_batches_tracked))"
+)
+_PLAIN, _CONTEXT = {"global_context": "off"}, {"global_context": "released"}
+_CROSS_MODAL_VARIANTS = {
+    "main": {"skip": True, **_CONTEXT},
+    "basic": {"skip": False, **_PLAIN},
+    "skip": {"skip": True, **_PLAIN},  # as repaired: the released file cannot run
+    "adv_skip": {"skip": True, **_PLAIN},
+    "gcaa": {"skip": False, **_CONTEXT},
+    "skip_gcaa": {"skip": True, **_CONTEXT},
+    "adv_skip_gcaa": {"skip": True, **_PLAIN},  # it has no global context, whatever its name says
+}
+
 _HAN_PREFIXES = {**_HEAD, **_FRONT_END, **_HAN_LAYER}
 FAMILIES: dict[str, Family] = {
     "han": Family(HAN, _HAN_PREFIXES, re.compile(_HAN_UNUSED)),
     "ma": Family(HAN, _HAN_PREFIXES, re.compile(_MA_UNUSED)),
     "mgn": Family(MGN, _MGN, re.compile(r"(?!)"), _mgn_sizes),
     "avg": Family(AVG, _AVG, re.compile(_AVG_UNUSED), _avg_sizes),
+    "cross_modal": Family(
+        CrossModal,
+        _CROSS_MODAL,
+        re.compile(_CROSS_MODAL_UNUSED),
+        variants=_CROSS_MODAL_VARIANTS,
+    ),
 }
 
 
@@ -272,49 +342,62 @@ def load_released(
         family: one of ``FAMILIES``.
         state_dict: bare, under a ``state_dict`` key, or with ``module.`` prefixes; or the path of
             a file with one.
-        options: of the network. Sizes follow from the entries; one that is given must agree.
+        options: of the network. Sizes follow from the entries; one that is given must agree. Where
+            a release has several networks, ``variant`` names one of them (``"cross_modal"``:
+            ``main``, ``basic``, ``skip``, ``adv_skip``, ``gcaa``, ``skip_gcaa`` or
+            ``adv_skip_gcaa``) and other options change it.
 
     Returns:
         The module in evaluation mode; ``unused_released`` lists the entries it has no use for.
 
     Raises:
-        AvvpError: unknown family or option; a file that is no checkpoint; a missing, unknown or
-            mis-shaped entry; another size.
+        AvvpError: unknown family, variant or option; a file that is no checkpoint; a missing,
+            unknown or mis-shaped entry; another size.
     """
     if family not in FAMILIES:
         raise AvvpError(f"no released family is called {family!r}; there are {sorted(FAMILIES)}.")
     table = FAMILIES[family]
+    name = repr(family)
+    if table.variants:
+        variant = options.pop("variant", None)
+        if variant not in table.variants:
+            raise AvvpError(
+                f"variant is {variant!r}; a released {name} network is one of "
+                f"{', '.join(table.variants)}."
+            )
+        options = {**table.variants[variant], **options}
+        name += f" ({variant})"
     if isinstance(state_dict, (str, Path)):
         state_dict = read_checkpoint(state_dict)
     state = released_state(state_dict)
     sizes = table.sizes(state)
-    for name, size in sizes.items():
-        given = options.get(name, size)
+    for option, size in sizes.items():
+        given = options.get(option, size)
         if (tuple(given) if isinstance(given, list) else given) != size:
-            raise AvvpError(f"the checkpoint has {name} {size}, not {given!r}.")
+            raise AvvpError(f"the checkpoint has {option} {size}, not {given!r}.")
     network = construct(family, table.network, {**options, **sizes})
-    wanted = {released_name(family, name): name for name in network.state_dict()}
-    unused = tuple(name for name in state if table.unused.fullmatch(name))
+    wanted = {released_name(family, ours): ours for ours in network.state_dict()}
+    unused = tuple(n for n in state if table.unused.fullmatch(n) and n not in wanted)
     missing = sorted(set(wanted) - set(state))
     if missing:
         raise AvvpError(
             f"the checkpoint lacks {missing[0]!r} ({len(missing)} entries are missing): it is not "
-            f"a {family!r} checkpoint of this size."
+            f"a {name} checkpoint of this size."
         )
     unknown = sorted(set(state) - set(wanted) - set(unused))
     if unknown:
         raise AvvpError(
-            f"the checkpoint has {unknown[0]!r} ({len(unknown)} such entries), which a {family!r} "
+            f"the checkpoint has {unknown[0]!r} ({len(unknown)} such entries), which a {name} "
             "checkpoint does not have."
         )
     ours = network.state_dict()
-    for released, name in wanted.items():
-        if state[released].shape != ours[name].shape:
+    for released, own in wanted.items():
+        if state[released].shape != ours[own].shape:
             raise AvvpError(
                 f"entry {released!r} of the checkpoint has shape {tuple(state[released].shape)}; "
-                f"expected {tuple(ours[name].shape)}."
+                f"expected {tuple(ours[own].shape)}."
             )
-    network.load_state_dict({name: state[released] for released, name in wanted.items()})
+    network.load_state_dict({own: state[released] for released, own in wanted.items()})
     network.unused_released = unused
     return network.eval()
 
