@@ -86,7 +86,7 @@ def test_loss_and_gradients(reference, inputs, variant):
 
 
 def test_what_the_release_never_uses_is_reported(reference, variant):
-    archive, states = reference
+    archive, _ = reference
     unused = set(network_of(reference, variant).unused_released)
     assert unused == IDLE | (IDLE_WITHOUT_SKIP if variant in WITHOUT_SKIP else set())
     assert unused == set(archive[f"{variant}__nograd_names"].tolist())

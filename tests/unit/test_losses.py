@@ -10,11 +10,14 @@ from avvp.errors import AvvpError
 from avvp.events import Parsing
 from avvp.experiments import PROFILES, REGISTRY
 from avvp.losses import (
+    PRINTED_ADVERSARIAL_WEIGHTS,
     TERMS,
+    AdversarialObjective,
     ContrastiveObjective,
     Objective,
     contrast,
     cross_entropy_of_probabilities,
+    modality_guess,
     token_class,
     weak_targets,
 )
@@ -115,6 +118,44 @@ def test_the_contrastive_objective_adds_one_term_of_weight_one(targets):
     assert total.item() == pytest.approx((base + parts["contrastive"]).item())
 
 
+def test_a_guess_of_the_modality_by_hand():
+    guess = torch.tensor([[[0.1, 0.8], [0.5, 0.3]]])
+    truth = torch.tensor([0.0, 1.0]).expand_as(guess)
+    wanted = -(math.log(0.9) + math.log(0.8) + math.log(0.5) + math.log(0.3)) / 4
+    assert modality_guess(guess, truth).item() == pytest.approx(wanted)
+
+
+def test_a_guess_is_not_clamped():
+    """The class terms stop at the logarithm of 1e-7; this one does not."""
+    guess, truth = torch.tensor([[[1e-20, 1.0]]]), torch.tensor([[[1.0, 1.0]]])
+    assert modality_guess(guess, truth).item() == pytest.approx(-math.log(1e-20) / 2)
+
+
+def test_the_adversarial_objective_weights_as_released_or_as_printed(targets):
+    guess = torch.rand(2, 10, 2, generator=torch.Generator().manual_seed(0))
+    truth = torch.arange(2.0).expand_as(guess)
+    given = parsing(modality=guess, modality_truth=truth)
+    _, base = Objective()(given, targets)
+    expected = modality_guess(guess, truth)
+    for objective, guided, critic in (
+        (AdversarialObjective(), 0.3, 0.3),
+        (AdversarialObjective(PRINTED_ADVERSARIAL_WEIGHTS), 0.6, 0.4),
+    ):
+        total, parts = objective(given, targets)
+        assert parts["modality"] == expected
+        wanted = base["video"] + guided * (base["audio"] + base["visual"]) + critic * expected
+        assert total.item() == pytest.approx(wanted.item())
+
+
+def test_the_share_of_right_guesses_is_told_and_is_no_term(targets):
+    guess = torch.tensor([[[0.1, 0.8], [0.9, 0.3]], [[0.2, 0.4], [0.5, 0.6]]])
+    given = parsing(modality=guess, modality_truth=torch.arange(2.0).expand_as(guess))
+    _, parts = AdversarialObjective()(given, targets)
+    assert parts["modality_accuracy"] == 5 / 8
+    assert "modality_accuracy" not in AdversarialObjective().terms()
+    assert "modality" not in TERMS
+
+
 def test_clamped_probabilities_have_finite_loss():
     probability = torch.tensor([[0.0, 1.0, 1.7]], requires_grad=True)
     loss = cross_entropy_of_probabilities(probability, torch.tensor([[1.0, 0.0, 1.0]]))
@@ -149,6 +190,11 @@ def test_the_base_objective_has_no_contrastive_term():
 def test_a_network_without_what_a_term_needs_is_one_sentence(name, targets):
     with pytest.raises(AvvpError, match="which this network does not return"):
         ContrastiveObjective(weights={name: 1.0})(parsing(), targets)
+
+
+def test_a_network_without_a_critic_cannot_be_trained_against_one(targets):
+    with pytest.raises(AvvpError, match="needs 'modality', which this network does not return"):
+        AdversarialObjective()(parsing(), targets)
 
 
 def test_runs_of_han_keep_their_hash():

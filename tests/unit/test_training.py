@@ -1,6 +1,7 @@
 """Training: schedule, dropout, selection, resumption, devices."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from avvp import training
 from avvp.data.videos import Videos, shuffled
 from avvp.errors import AvvpError
 from avvp.events import Thresholds
-from avvp.losses import Objective
+from avvp.losses import AdversarialObjective, Objective
 from avvp.models import build
 from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
 
@@ -102,6 +103,61 @@ def test_a_run_cut_off_at_any_step_ends_the_same(videos, tmp_path, monkeypatch, 
     assert same_weights(whole, resumed)
     assert result.history == expected.history
     assert result.selected_epoch == expected.selected_epoch
+
+
+class Told(nn.Module):
+    """A network that notes what it is told of its progress."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.told = small(), []
+
+    def at_progress(self, done, *, epochs):
+        self.told.append((done, epochs))
+
+    def forward(self, *features):
+        return self.inner(*features)
+
+
+def test_a_network_is_told_its_progress_before_every_step(videos, tmp_path):
+    network, _ = run(videos, tmp_path, network=Told())
+    assert network.told == [(step / 15, 3) for step in range(15)]
+
+
+def adversary(seed=1):
+    return seeded(seed, lambda: build("cross_modal", width=16))
+
+
+@pytest.mark.parametrize("stop_after", [2, 5, 8])
+def test_a_resumed_run_goes_on_with_the_strength_it_would_have_had(
+    videos, tmp_path, monkeypatch, stop_after
+):
+    adversarial = {"objective": AdversarialObjective(), "epochs": 2}
+    step, strengths = training._step, []
+
+    def noting(network, *arguments):
+        strengths.append(network.reversal_strength)
+        return step(network, *arguments)
+
+    monkeypatch.setattr(training, "_step", noting)
+    whole, expected = run(videos, tmp_path / "whole", network=adversary(), **adversarial)
+    uncut, strengths = strengths, []
+    assert uncut == pytest.approx([math.tanh(5 * (i / 10 + 1 / 2)) for i in range(10)])
+    assert "modality_accuracy" in expected.history[0]
+
+    def mortal(*arguments):
+        if len(strengths) == stop_after:
+            raise KeyboardInterrupt
+        return noting(*arguments)
+
+    monkeypatch.setattr(training, "_step", mortal)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path / "cut", network=adversary(), **adversarial)
+    monkeypatch.setattr(training, "_step", noting)
+    resumed, result = run(videos, tmp_path / "cut", network=adversary(seed=9), **adversarial)
+    assert strengths == uncut
+    assert same_weights(whole, resumed)  # the statistics of the batch norms too
+    assert result.history == expected.history
 
 
 def test_a_finished_run_is_not_trained_again(videos, tmp_path, monkeypatch):
