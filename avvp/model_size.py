@@ -155,7 +155,7 @@ def released_shapes(model: str, **options: Any) -> dict[str, tuple[int, ...]]:
 def saved_bytes(shapes: Mapping[str, Sequence[int]]) -> int:
     """The length of the file that ``torch.save`` writes for float32 entries of these shapes."""
     file = io.BytesIO()
-    torch.save({name: torch.zeros(*shape) for name, shape in shapes.items()}, file)
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, file)
     return file.tell()
 
 
