@@ -260,6 +260,24 @@ _MGN_SHORT = (
 _CROSS_MODAL = TrainingConfig(batch_size=64, learning_rate=6e-4, decay_factor=0.5, decay_every=6)
 """Cross-Modal learning's protocol as released."""
 _CROSS_MODAL_PRINTED = replace(_CROSS_MODAL, learning_rate=3e-4, decay_every=5)
+
+
+def _cross_modal_short(training: TrainingConfig) -> dict[str, tuple[Override, ...]]:
+    """What quick and medium change of Cross-Modal learning's protocol.
+
+    By validation scores of one seed at medium, Type@AV after five epochs: 19.3 as published, 26.3
+    with a quarter of the batch, 46.3 with a quarter of the learning rate too.
+    """
+    changed = (
+        Override("training.batch_size", training.batch_size // 4, "few videos make few steps"),
+        Override(
+            "training.learning_rate", training.learning_rate / 4, "in proportion to the batch"
+        ),
+        Override("training.decay_every", 4, "with the rate halved earlier it stops learning"),
+    )
+    return dict.fromkeys(("quick", "medium"), changed)
+
+
 _NO_CRITIC = Objective(
     {name: weight for name, weight in RELEASED_ADVERSARIAL_WEIGHTS.items() if name != "modality"}
 )
@@ -362,8 +380,9 @@ def _cross_modal(
         "options": options,
         "objective": AdversarialObjective() if discriminator else _NO_CRITIC,
         "training": _CROSS_MODAL,
-    }
-    return Experiment(f"cross_modal/{variant}", title, rows, **(settings | changes))
+    } | changes
+    overrides = _cross_modal_short(settings["training"])
+    return Experiment(f"cross_modal/{variant}", title, rows, **settings, overrides=overrides)
 
 
 def _cross_modal_rows(row: str) -> tuple[Row, Row]:

@@ -24,15 +24,19 @@ def _box(
     *,
     height: float = _HEIGHT,
     dashed: bool = False,
+    plain: bool = False,
 ) -> None:
-    """A box centred on (x, y) in the colours of a modality; dashed for what is only released."""
+    """A box centred on (x, y) in the colours of a modality.
+
+    It is dashed for what is only released, and white if it is ``plain``.
+    """
     ax.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - height / 2),
             width,
             height,
             boxstyle="round,pad=0,rounding_size=0.08",
-            facecolor="white" if dashed else _PALE[kind],
+            facecolor="white" if dashed or plain else _PALE[kind],
             edgecolor=MODALITY_COLOURS[kind],
             linestyle="--" if dashed else "-",
             linewidth=1.8 if dashed else 1.2,
@@ -124,4 +128,74 @@ def mgn_network(*, depths: tuple[int, int, int] = (3, 3, 6)) -> Figure:
         _arrow(ax, (x, rows["across"] + down), (x, rows["onto"] + up))
     _box(ax, 3.5, rows["out"], 2.2, "FC + sigmoid:\n$p^{av}$ (Eq. 16)", "audio_visual")
     _arrow(ax, (3.5, rows["onto"] + down), (3.5, rows["out"] + up))
+    return figure
+
+
+def cross_modal_network() -> Figure:
+    """Cross-Modal learning's network (after Figure 2, CM): what it adds to HAN is filled.
+
+    Sound is on the left, the image on the right. Dashed lines are skips; the discriminator and what
+    leads to it are part of training alone.
+    """
+    figure, ax = plt.subplots(figsize=(7, 7.0))
+    ax.set(xlim=(-0.4, 7.4), ylim=(-0.1, 8.9))
+    ax.set_axis_off()
+    up, down = _HEIGHT / 2, -_HEIGHT / 2
+    columns = {"audio": 1.75, "visual": 5.25}
+    names = {"audio": "a", "visual": "v"}
+    rows = {"in": 8.5, "alone": 7.35, "across": 6.0, "shared": 4.9, "skip": 3.75, "u": 2.75}
+    rows |= {"pool": 1.45, "out": 0.3}
+    context = "global-context-aware or plain"
+    _box(
+        ax,
+        3.5,
+        rows["across"],
+        5.0,
+        f"attention across modalities, one set of weights\n{context}",
+        "audio_visual",
+    )
+    _box(
+        ax,
+        3.5,
+        rows["shared"],
+        5.0,
+        "shared projection: one linear layer for both",
+        "audio_visual",
+    )
+    for kind, name in names.items():
+        x, outside = columns[kind], -0.1 if kind == "audio" else 7.1
+        told = f"{kind} segments\n$f^{{\\,{name}}}$ (T × D)"
+        _box(ax, x, rows["in"], 2.0, told, kind, plain=True)
+        told = f"self-attention, own weights\n{context}"
+        _box(ax, x, rows["alone"], 2.9, told, kind)
+        _arrow(ax, (x, rows["in"] + down), (x, rows["alone"] + up))
+        _arrow(ax, (x, rows["alone"] + down), (x, rows["across"] + up))
+        _arrow(ax, (x, rows["across"] + down), (x, rows["shared"] + up))
+        _box(ax, x, rows["skip"], 2.3, "skip: sum, layer norm", kind)
+        _arrow(ax, (x, rows["shared"] + down), (x, rows["skip"] + up))
+        side = -1 if kind == "audio" else 1
+        turn = (rows["alone"] + down + rows["across"] + up) / 2
+        path = (x, turn), (outside, turn), (outside, rows["skip"])
+        _arrow(ax, *path, (x + side * 1.15, rows["skip"]), dashed=True)
+        _box(ax, x, rows["u"], 1.6, f"features $U^{name}$ (T × D)", kind, plain=True)
+        _arrow(ax, (x, rows["skip"] + down), (x, rows["u"] + up))
+    pool, critic = 1.55, 5.3
+    told = "attentive MMIL pooling\n(Eq. 5, MGN)"
+    _box(ax, pool, rows["pool"], 2.5, told, "audio_visual", plain=True)
+    told = "$p^{av}$, $p^a$, $p^v$: three losses\nagainst the label (Eq. 3)"
+    _box(ax, pool, rows["out"], 2.5, told, "audio_visual", plain=True)
+    told = "ReLU, gradient reversal:\nforward $x$, backward $-\\alpha$ times the gradient"
+    _box(ax, critic, rows["pool"], 3.6, told, "audio_visual")
+    told = "discriminator: audio or visual?\n(Eq. 2)"
+    _box(ax, critic, rows["out"], 2.7, told, "audio_visual")
+    for x in (pool, critic):
+        _arrow(ax, (x, rows["pool"] + down), (x, rows["out"] + up))
+    # Both modalities go to both ends.
+    for kind, shift, turn in (("audio", 0.25, 0.14), ("visual", -0.25, 0.3)):
+        for x in (pool, critic):
+            side = -1 if kind == "audio" else 1
+            start = columns[kind], rows["u"] + down
+            bend = rows["u"] + down - turn - 0.02
+            end = x + side * abs(shift)
+            _arrow(ax, start, (start[0], bend), (end, bend), (end, rows["pool"] + up))
     return figure

@@ -104,13 +104,21 @@ class AttentionLayer(nn.Module):
         self.norm_feed_forward = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
+    def read(self, query: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+        """What is added to the seconds of ``query`` (B, T, D), read from ``source`` (B, S, D).
+
+        Returns:
+            the read-out, (B, T, D), or (B, 1, D) where all seconds get the same one, and the
+            attention (B, T, S).
+        """
+        read, attention = self.attention(query, source)
+        # The release takes element 0 of a result that is no tuple: the first second.
+        return read[:, :1] if self.first_for_all else read, attention
+
     def forward(self, query: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """``query`` (B, T, D), ``source`` (B, S, D) -> (B, T, D) and the attention (B, T, S)."""
-        read, attention = self.attention(query, source)
-        if self.first_for_all:
-            # The release takes element 0 of a result that is no tuple: the first second. Dropout
-            # then acts on one vector a video, before that is added to all seconds.
-            read = read[:, :1]
+        read, attention = self.read(query, source)
+        # Of a read-out for all seconds, dropout leaves out the same channels in all of them.
         x = self.norm_attention(query + self.dropout(read))
         hidden = self.dropout(self.expand(x).relu())
         return self.norm_feed_forward(x + self.dropout(self.contract(hidden))), attention

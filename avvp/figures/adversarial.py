@@ -1,0 +1,159 @@
+"""Figures of Cross-Modal learning: the reversal's schedule, the critic, what a second reaches."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from avvp.errors import AvvpError
+from avvp.events import SEGMENTS
+from avvp.figures import MODALITY_COLOURS, TRUTH_COLOUR
+from avvp.models.cross_modal import reversal_strength
+
+SYSTEM_STYLES: tuple[dict[str, object], ...] = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "--", "marker": "s"},
+    {"color": "#009E73", "linestyle": ":", "marker": "^"},
+    {"color": "#CC79A7", "linestyle": "-.", "marker": "D"},
+)
+
+
+def reversal_schedules(*, epochs: Sequence[int], steps: int = 50) -> Figure:
+    """The strength of the reversal over a training, as released and as intended.
+
+    Args:
+        epochs: trainings of so many epochs each; the intended schedule is the same for all.
+        steps: points an epoch.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.2))
+    # Of the released schedule a line a length; all of them belong to one kind and one colour.
+    for count, line in zip(epochs, cycle(("-", "--", "-.")), strict=False):
+        done = torch.linspace(0, 1, count * steps + 1).tolist()
+        strengths = [reversal_strength(x, epochs=count) for x in done]
+        told = f"as released, {count} epochs: starts at {strengths[0]:.2f}"
+        ax.plot([100 * x for x in done], strengths, line, color="#D55E00", label=told)
+    done = torch.linspace(0, 1, 401).tolist()
+    strengths = [reversal_strength(x, epochs=1, schedule="intended") for x in done]
+    told = "as intended, any length: starts at 0.00"
+    ax.plot([100 * x for x in done], strengths, ":", color="#0072B2", linewidth=2.4, label=told)
+    ax.set(
+        xlabel="share of the training that lies behind (%)",
+        ylabel=r"strength $\alpha$ (factor)",
+        xlim=(0, 100),
+        ylim=(0, 1.04),
+    )
+    ax.grid(axis="y")
+    ax.legend(loc="lower right")
+    return figure
+
+
+def influence_maps(
+    maps: Mapping[str, Tensor], *, ylabel: str, xlabel: str, colour_label: str
+) -> Figure:
+    """How far a change in one second reaches: a row a changed second, a column where it arrives.
+
+    Args:
+        maps: title of a network -> (T, T) of changes; row: what was changed, column: where.
+        ylabel, xlabel: what was changed, and where the change was measured.
+        colour_label: of the changes, with their unit.
+    """
+    fields = {title: torch.as_tensor(field) for title, field in maps.items()}
+    if not fields:
+        raise AvvpError("There is no map to draw: give one (T, T) tensor a network.")
+    for title, field in fields.items():
+        if field.shape != (SEGMENTS, SEGMENTS):
+            raise AvvpError(
+                f"{title} has a map of shape {tuple(field.shape)}; expected "
+                f"({SEGMENTS}, {SEGMENTS}), a row a changed second."
+            )
+    most = max(field.max().item() for field in fields.values())
+    figure, axes = plt.subplots(1, len(fields), figsize=(7, 3.1), sharey=True, squeeze=False)
+    for ax, (title, field) in zip(axes[0], fields.items(), strict=True):
+        image = ax.imshow(field.numpy(), norm=PowerNorm(0.5, 0, most))
+        ax.set_title(title, fontsize=9)
+        ax.set(xlabel=xlabel, xticks=range(0, SEGMENTS, 3), yticks=range(SEGMENTS))
+        ax.tick_params(length=0)
+    axes[0][0].set_ylabel(ylabel)
+    bar = figure.colorbar(image, ax=axes[0].tolist(), shrink=0.72, pad=0.02)
+    bar.set_label(colour_label)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def critic_curves(
+    histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], *, title: str = ""
+) -> Figure:
+    """How often the discriminator is right, and its loss, by epoch: a line a seed.
+
+    Args:
+        histories: name of a system -> of each seed, columns ``epoch``, ``modality_accuracy`` and
+            ``modality``, as :func:`avvp.experiments.run` stores them.
+        title: drawn above the panels.
+    """
+    if not 0 < len(histories) <= len(SYSTEM_STYLES):
+        raise AvvpError(f"Critics of 1 to {len(SYSTEM_STYLES)} systems, not {len(histories)}.")
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.3))
+    panels = (
+        ("modality_accuracy", 100.0, 50.0, "right guesses (%)", "guessing: 50 %"),
+        ("modality", 1.0, torch.log(torch.tensor(2.0)).item(), "its loss (nats)", "guessing: ln 2"),
+    )
+    for ax, (column, scale, chance, label, told) in zip(axes, panels, strict=True):
+        for (name, seeds), style in zip(histories.items(), SYSTEM_STYLES, strict=False):
+            for history in seeds:
+                values = [scale * float(value) for value in history[column]]
+                first = history is seeds[0]
+                ax.plot(
+                    history["epoch"],
+                    values,
+                    **style,
+                    markersize=3.5,
+                    linewidth=1.2,
+                    label=name if first and ax is axes[0] else "_",
+                )
+        ax.axhline(chance, color="#777777", linewidth=1, zorder=1)
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        ax.annotate(told, (0.99, chance), xytext=(0, 3), ha="right", fontsize=8, **place)
+        ax.set(xlabel="epoch", ylabel=label)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ax.grid(axis="y")
+    axes[0].set_ylim(-3, 103)
+    axes[1].set_ylim(bottom=0)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def probabilities_over_time(
+    panels: Sequence[tuple[str, str, Tensor, Mapping[str, Tensor]]], *, title: str = ""
+) -> Figure:
+    """What networks think of one class in each second of a video, above its annotation.
+
+    Args:
+        panels: of each: a heading, the modality (``"audio"`` or ``"visual"``), the annotated
+            seconds (T,) bool, and name of a system -> probabilities (T,).
+        title: drawn above the panels.
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(7, 3.3), sharey=True, sharex=True, squeeze=False
+    )
+    middle = [t + 0.5 for t in range(SEGMENTS)]
+    for ax, (heading, modality, truth, systems) in zip(axes[0], panels, strict=True):
+        for (name, values), style in zip(systems.items(), SYSTEM_STYLES, strict=False):
+            told = name if ax is axes[0][0] else "_"
+            ax.plot(middle, values.tolist(), **style, markersize=3.5, linewidth=1.2, label=told)
+        bars = [(t, 1) for t, on in enumerate(truth.tolist()) if on]
+        ax.broken_barh(bars, (-0.13, 0.08), color=MODALITY_COLOURS[modality])
+        ax.axhline(0.5, color=TRUTH_COLOUR, linewidth=0.8, zorder=1)
+        ax.set_title(heading, fontsize=9)
+        ax.set(xlim=(0, SEGMENTS), ylim=(-0.15, 1.03), xlabel="time in the video (s)")
+        ax.set_xticks([0, 5, SEGMENTS])
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+        ax.grid(axis="y")
+    axes[0][0].set_ylabel("probability of the class")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
