@@ -45,6 +45,42 @@ COSINE_EPS = 1e-6
 VISUAL_THRESHOLD, AUDIO_THRESHOLD, SILENT_THRESHOLD = 0.96, 0.99, 0.99
 
 
+def joined_seconds(
+    visual: ArrayLike,
+    audio: ArrayLike,
+    silent: ArrayLike | None = None,
+    *,
+    visual_threshold: float = VISUAL_THRESHOLD,
+    audio_threshold: float = AUDIO_THRESHOLD,
+    silent_threshold: float = SILENT_THRESHOLD,
+    either: bool = False,
+) -> Tensor:
+    """The edges of the graph whose components :func:`connectivity` returns; same arguments.
+
+    Returns:
+        bool, (T, T) or (N, T, T), True only above the diagonal.
+    """
+    v, a = (torch.as_tensor(x).float() for x in (visual, audio))
+    if v.ndim not in (2, 3) or v.shape[:-1] != a.shape[:-1]:
+        raise AvvpError(
+            f"visual has shape {tuple(v.shape)} and audio {tuple(a.shape)}; expected one row a "
+            "second in each: (T, Dv) and (T, Da), or (N, T, Dv) and (N, T, Da)."
+        )
+    alike = pairwise_cosines(v) > visual_threshold, pairwise_cosines(a) > audio_threshold
+    joined = alike[0] | alike[1] if either else alike[0] & alike[1]
+    if silent is not None:
+        reference = torch.as_tensor(silent, device=a.device).float()
+        if reference.shape != a.shape[-1:]:
+            raise AvvpError(
+                f"the silent vector has shape {tuple(reference.shape)}; expected "
+                f"({a.shape[-1]},), one number for each of the audio feature's: of a table of "
+                "silent vectors give one row."
+            )
+        quiet = functional.cosine_similarity(a, reference, dim=-1, eps=COSINE_EPS)  # (..., T)
+        joined &= ~(quiet > silent_threshold)[..., None]
+    return joined.triu(diagonal=1)
+
+
 def connectivity(
     visual: ArrayLike,
     audio: ArrayLike,
@@ -76,37 +112,28 @@ def connectivity(
     Raises:
         AvvpError: shapes that do not fit.
     """
-    v, a = (torch.as_tensor(x).float() for x in (visual, audio))
-    if v.ndim not in (2, 3) or v.shape[:-1] != a.shape[:-1]:
-        raise AvvpError(
-            f"visual has shape {tuple(v.shape)} and audio {tuple(a.shape)}; expected one row a "
-            "second in each: (T, Dv) and (T, Da), or (N, T, Dv) and (N, T, Da)."
-        )
-    if v.ndim == 2:
-        v, a = v[None], a[None]
-    similar = [_cosines(v) > visual_threshold, _cosines(a) > audio_threshold]
-    joined = similar[0] | similar[1] if either else similar[0] & similar[1]
-    if silent is not None:
-        reference = torch.as_tensor(silent, device=a.device).float()
-        if reference.shape != a.shape[-1:]:
-            raise AvvpError(
-                f"the silent vector has shape {tuple(reference.shape)}; expected "
-                f"({a.shape[-1]},), one number for each of the audio feature's: of a table of "
-                "silent vectors give one row."
-            )
-        quiet = functional.cosine_similarity(a, reference, dim=-1, eps=COSINE_EPS)  # (N, T)
-        joined &= ~(quiet > silent_threshold)[:, :, None]
-    together = _components(joined.triu(diagonal=1).cpu()).to(a.device)
-    return together if torch.as_tensor(visual).ndim == 3 else together[0]
+    joined = joined_seconds(
+        visual,
+        audio,
+        silent,
+        visual_threshold=visual_threshold,
+        audio_threshold=audio_threshold,
+        silent_threshold=silent_threshold,
+        either=either,
+    )
+    together = components(joined.cpu().reshape(-1, *joined.shape[-2:]))
+    return together.reshape(joined.shape).to(joined.device)
 
 
-def _cosines(x: Tensor, z: Tensor | None = None) -> Tensor:
-    """Of every second of ``x`` (N, T, D) with every one of ``z`` (x itself): (N, T, T)."""
+def pairwise_cosines(x: Tensor, z: Tensor | None = None) -> Tensor:
+    """Of every second of ``x`` (..., T, D) with every one of ``z`` (x itself): (..., T, T)."""
     z = x if z is None else z
-    return functional.cosine_similarity(x[:, :, None], z[:, None], dim=-1, eps=COSINE_EPS)
+    return functional.cosine_similarity(
+        x[..., :, None, :], z[..., None, :, :], dim=-1, eps=COSINE_EPS
+    )
 
 
-def _components(joined: Tensor) -> Tensor:
+def components(joined: Tensor) -> Tensor:
     """Whether two nodes share a component, of N graphs at once: (N, T, T) -> (N, T, T)."""
     count, nodes, _ = joined.shape
     graph, start, end = joined.nonzero().numpy().T
@@ -175,7 +202,7 @@ def grounding_loss(
     compared = ((a, a), (v, v)) if pairs == "uni" else ((a, v), (v, a))
     return sum(
         hinge(
-            _cosines(x[:, rows], z),
+            pairwise_cosines(x[:, rows], z),
             together[:, rows],
             positive_margin=positive_margin,
             negative_margin=negative_margin,
@@ -202,8 +229,8 @@ class Pretraining:
         validated_on: what is right on the videos held out: ``"identity"``, as released, where a
             second belongs together with itself alone, or ``"connectivity"``, as in training.
         selection: which epoch is kept: ``"best"``, with the smallest validation loss, ties to the
-            earlier one; ``"first"``: what the release does with cross-modal pairs, where it never
-            adds up that loss.
+            earlier one; ``"last"``; or ``"first"``: what the release does with cross-modal pairs,
+            where it never adds up that loss.
         keep_optimizer: fine-tuning goes on with the moments of Adam, as released.
         held_out: share of the videos that validate.
         positive_margin, negative_margin: see :func:`hinge`.
@@ -223,7 +250,7 @@ class Pretraining:
     every_query: bool = False
     visual_3d: bool = False
     validated_on: Literal["identity", "connectivity"] = "identity"
-    selection: Literal["best", "first"] = "best"
+    selection: Literal["best", "first", "last"] = "best"
     keep_optimizer: bool = True
     held_out: float = 0.2
     positive_margin: float = 0.7
@@ -237,7 +264,7 @@ class Pretraining:
         for name, known in (
             ("pairs", get_args(Pairs)),
             ("validated_on", ("identity", "connectivity")),
-            ("selection", ("best", "first")),
+            ("selection", ("best", "first", "last")),
         ):
             if getattr(self, name) not in known:
                 raise AvvpError(
@@ -416,7 +443,8 @@ def pretrain(
             }
         )
         bar.set_postfix_str(f"val loss {val_loss:.3f}")
-        if epoch == 1 or (config.selection == "best" and val_loss < state["best_score"]):
+        better = config.selection == "best" and val_loss < state["best_score"]
+        if epoch == 1 or better or config.selection == "last":
             state["best_score"], state["best_epoch"] = val_loss, epoch
             write_state(network.state_dict(), folder / SELECTED)
         state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}

@@ -395,10 +395,12 @@ _SMALL = {"hidden": 256, "layers": 2, "intermediate": 768}
 _AVG_RATE = (
     "at the released 1e-6 fine-tuning leaves the scores where they are if everything is predicted"
 )
-_FASTER = (
-    Override("training.learning_rate", 1e-4, _AVG_RATE),
+_AVG_FINE_TUNING = (Override("training.learning_rate", 1e-4, _AVG_RATE),)
+_AVG_PRETRAINING = (
     Override("pretraining.learning_rate", 1e-4, "at the released 1e-6 so few steps change nothing"),
 )
+_AVG_LONGER = (Override("training.epochs", 24, "with batches of 64 videos an epoch is few steps"),)
+"""By validation scores of one seed at medium: 45.6 Type@AV after 12 epochs, 50.8 after 24."""
 
 
 def _pretrained(
@@ -411,13 +413,13 @@ def _pretrained(
 ) -> Experiment:
     """AVG reduced in size, with rates to match; its own hidden sizes keep the released ratio."""
     rows = [Row("cross_modal", f"Table {table}", title) for table in (1, 2)] if printed else []
+    rates = _AVG_FINE_TUNING + (_AVG_PRETRAINING if pretraining else ())
     settings = {
         "model": "avg",
         "options": _SMALL,
         "training": _AVG,
-        "overrides": dict.fromkeys(
-            ("smoke", "quick", "medium", "full"), _FASTER if pretraining else _FASTER[:1]
-        ),
+        "overrides": dict.fromkeys(("smoke", "full"), rates)
+        | dict.fromkeys(("quick", "medium"), rates + _AVG_LONGER),
         "reduced": "hidden 256, 2 layers, learning rate 1e-4",
         "pretraining": pretraining,
     }

@@ -177,7 +177,7 @@ def result_table(
             if (row.paper, row.table) == (paper, table):
                 printed = published(*row)
                 cells = [f"{printed[k]:.1f}" if k in printed else NOT_PRINTED for k in keys]
-                lines.append([experiment.label, "published, LLP", *cells])
+                lines.append([experiment.title, "published, LLP", *cells])  # at its own size
         for origin, group, source in _groups(experiment, here, data, runs, results, committed):
             if not group.runs:
                 told = f"not run: {reproduce_command(experiment, group.profile, source)}"
