@@ -9,6 +9,7 @@ from avvp.models.layers import (
     FRAMES_A_SEGMENT,
     VISUAL_2D_SIZE,
     VISUAL_3D_SIZE,
+    Standardise,
     pool_frames,
 )
 
@@ -49,7 +50,9 @@ class AVE(nn.Module):
 
     Ours, because LLP ships no maps of regions: a second is viewed as its eight ResNet frames, where
     they are at hand, and then as appearance and motion (:meth:`look`). And because LLP asks for
-    each modality by itself: two more heads, on the state of either LSTM alone.
+    each modality by itself: two more heads, on the state of either LSTM alone. And because the
+    common part of LLP's features, as they are, drives the LSTMs into saturation within an epoch or
+    two, after which the image is never learnt: features are standardised.
 
     Args:
         width: D, of the views that are compared with the sound.
@@ -58,6 +61,7 @@ class AVE(nn.Module):
 
     def __init__(self, *, width: int = 512, state: int = 128) -> None:
         super().__init__()
+        self.standardise = Standardise(AUDIO_SIZE, VISUAL_2D_SIZE, VISUAL_3D_SIZE)
         self.appearance = nn.Linear(VISUAL_2D_SIZE, width)  # U
         self.motion = nn.Linear(VISUAL_3D_SIZE, width)
         self.attention = AudioGuidedAttention(width)
@@ -96,6 +100,7 @@ class AVE(nn.Module):
             visual_2d: (B, T, 2048) pooled, or (B, 8T, 2048) frames.
             visual_3d: (B, T, 512).
         """
+        audio, visual_2d, visual_3d = self.standardise(audio, visual_2d, visual_3d)
         seen, weights = self.look(audio, visual_2d, visual_3d)
         heard_state, seen_state = self.listen(audio)[0], self.watch(seen)[0]  # (B, T, 2 state)
         fused = self.fused_head(torch.cat([heard_state, seen_state], dim=-1))

@@ -4,7 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from avvp.events import CLASSES, Parsing
-from avvp.models.layers import AUDIO_SIZE, VISUAL_2D_SIZE, VISUAL_3D_SIZE, pool_frames
+from avvp.models.layers import (
+    AUDIO_SIZE,
+    VISUAL_2D_SIZE,
+    VISUAL_3D_SIZE,
+    Standardise,
+    pool_frames,
+)
 
 
 class ResidualFusion(nn.Module):
@@ -32,7 +38,8 @@ class AVSDN(nn.Module):
 
     Ours, because LLP asks for each modality by itself: two branches that classify each second from
     the encoder's output beside the fused global state, with a maximum over time. One fusion serves
-    the hidden and the memory state; the image is ResNet and R(2+1)D side by side.
+    the hidden and the memory state; the image is ResNet and R(2+1)D side by side; features are
+    standardised, for the reason that :class:`avvp.models.ave.AVE` gives.
 
     Args:
         state: of an LSTM in one direction.
@@ -42,6 +49,7 @@ class AVSDN(nn.Module):
         super().__init__()
         visual = VISUAL_2D_SIZE + VISUAL_3D_SIZE
         options = {"batch_first": True, "bidirectional": True}
+        self.standardise = Standardise(AUDIO_SIZE, VISUAL_2D_SIZE, VISUAL_3D_SIZE)
         self.listen = nn.LSTM(AUDIO_SIZE, state, **options)
         self.watch = nn.LSTM(visual, state, **options)
         self.fusion = ResidualFusion(state)
@@ -59,6 +67,7 @@ class AVSDN(nn.Module):
             visual_2d: (B, T, 2048) pooled, or (B, 8T, 2048) frames.
             visual_3d: (B, T, 512).
         """
+        audio, visual_2d, visual_3d = self.standardise(audio, visual_2d, visual_3d)
         images = torch.cat([pool_frames(visual_2d), visual_3d], dim=-1)  # (B, T, 2560)
         heard, heard_last = self.listen(audio)  # (B, T, 2 state); hidden and memory (2, B, state)
         seen, seen_last = self.watch(images)

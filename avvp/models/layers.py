@@ -31,6 +31,25 @@ def pool_frames(visual_2d: Tensor) -> Tensor:
     )
 
 
+class Standardise(nn.Module):
+    """Bring every feature to mean 0 and variance 1, over the videos and seconds of training.
+
+    Batch normalisation without parameters of its own. All features of LLP have a large common part
+    that tells no class from another.
+    """
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size, affine=False) for size in sizes)
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        """Features (B, S, size) each, S rows a video, in the order of the sizes."""
+        return tuple(
+            norm(x.float().flatten(0, 1)).unflatten(0, x.shape[:2])
+            for norm, x in zip(self.norms, features, strict=True)
+        )
+
+
 class FrontEnd(nn.Module):
     """Project both modalities to one width (released_architectures, section 0.2).
 

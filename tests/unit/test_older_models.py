@@ -17,6 +17,7 @@ from avvp.losses import (
 )
 from avvp.models import build
 from avvp.models.avsdn import ResidualFusion
+from avvp.models.layers import Standardise
 from avvp.models.talnet import linear_softmax
 from avvp.training import seeded
 
@@ -234,6 +235,23 @@ def test_the_attention_of_ave_by_hand():
     expected = z.exp() / z.exp().sum()
     assert torch.allclose(attention(audio, views)[0, 0].double(), expected, atol=1e-6)
     assert attention.of_visual.bias is attention.of_audio.bias is attention.score.bias is None
+
+
+def test_features_are_standardised_over_videos_and_seconds():
+    layer = Standardise(128, 4)
+    g = torch.Generator().manual_seed(0)
+    one, other = 5 + 3 * torch.randn(64, 10, 128, generator=g), torch.rand(64, 80, 4, generator=g)
+    for x, made in zip((one, other), layer(one, other), strict=True):
+        assert made.shape == x.shape
+        assert made.mean((0, 1)).abs().max() < 1e-5
+        assert (made.std((0, 1)) - 1).abs().max() < 0.02
+    assert not list(layer.parameters())
+    for _ in range(100):
+        layer(one, other)
+    layer.eval()
+    assert torch.allclose(
+        layer(one[:1], other[:1])[0], (one[:1] - one.mean((0, 1))) / one.std((0, 1)), atol=1e-2
+    )
 
 
 def test_ave_takes_the_surest_second_for_the_video(inputs):
