@@ -433,7 +433,7 @@ _MORE_STEPS = {
     )
     for profile, epochs in (("quick", 12), ("medium", 20))
 }
-"""By validation scores of one seed at quick: with either change alone AVE hardly learns."""
+"""By validation scores of one seed at quick."""
 
 
 def _older(name: str, title: str, *, both: bool, **settings: Any) -> Experiment:
@@ -483,7 +483,7 @@ REGISTRY: dict[str, Experiment] = {
             "ave",
             "AVE",
             both=True,
-            adapted="appearance and motion for image regions, standardised features, two more heads",
+            adapted="appearance and motion for regions, standardised features, two more heads",
             objective=Objective(visual_smoothing=0.0),
             training=TrainingConfig(batch_size=64, learning_rate=1e-3, decay_factor=1.0),
             overrides=_MORE_STEPS,
