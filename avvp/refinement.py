@@ -137,6 +137,11 @@ def exchanged(
 
     def probabilities(audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Tensor:
         parsing = network(audio.to(device), visual_2d.to(device), visual_3d.to(device))
+        if parsing.audio is None or parsing.visual is None:
+            raise AvvpError(
+                f"{type(network).__name__} parses one modality; tracks can only be exchanged in a "
+                "network that parses both."
+            )
         return torch.stack([parsing.audio, parsing.visual]).float()  # (2, B, C)
 
     pieces = []

@@ -26,7 +26,6 @@ def pooling_slopes(
     )
     axes[0].bar(seconds, course, color=TRUTH_COLOUR, width=0.8)
     axes[0].set(ylim=(0, 1), ylabel="probability")
-    reach = max(abs(slope) for _, slopes in pooled.values() for slope in slopes)
     for ax, (rule, (value, slopes)) in zip(axes[1:], pooled.items(), strict=True):
         up = [slope >= 0 for slope in slopes]
         bars = ax.bar(seconds, slopes, width=0.8, edgecolor="white")
@@ -35,7 +34,9 @@ def pooling_slopes(
             bar.set_hatch("" if rises else "////")
         ax.axhline(0, color="#777777", linewidth=1)
         ax.set_title(f"{rule}: video {value:.2f}", fontsize=9, loc="left")
-        ax.set(ylim=(-0.4 * reach, 1.15 * reach), ylabel="slope")
+        # Each rule in its own scale: what counts is who gets how much of it.
+        reach = max(map(abs, slopes))
+        ax.set(ylim=(-0.45 * reach, 1.15 * reach), ylabel="slope")
     axes[-1].set_xticks(seconds, seconds + 1)
     axes[-1].set_xlabel("second")
     return figure
@@ -78,7 +79,8 @@ def scores_beside_print(
         scores: method -> modality -> (printed, measured); None: not printed, not run.
         title: drawn above the panels.
     """
-    modalities = list(dict.fromkeys(m for by_modality in scores.values() for m in by_modality))
+    parsed = {modality for by_modality in scores.values() for modality in by_modality}
+    modalities = [modality for modality in MODALITY_COLOURS if modality in parsed]
     dash = {"color": TRUTH_COLOUR, "marker": "|", "markersize": 15, "markeredgewidth": 2}
     figure, axes = plt.subplots(
         1, len(modalities), figsize=(7, 1.6 + 0.34 * len(scores)), sharey=True, squeeze=False

@@ -15,6 +15,7 @@ from avvp.losses import Objective, weak_targets
 from avvp.metrics import LEVELS, METRICS, MODALITIES, evaluate, evaluate_videos, main_metric
 from avvp.models import build
 from avvp.published import published
+from avvp.refinement import exchanged
 from avvp.results import find_runs, read_arrays, read_run, summarise
 from avvp.studies import open_study
 from avvp.tables import result_table
@@ -178,6 +179,12 @@ def test_a_run_that_is_cut_off_ends_with_the_same_thresholds(name, tuned, videos
     assert resumed.selected_epoch == whole.selected_epoch
     for one, other in zip(resumed.thresholds, whole.thresholds, strict=True):
         assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+
+
+def test_tracks_are_not_exchanged_where_one_modality_is_parsed(videos):
+    partners = torch.arange(len(videos)).flip(0)[:, None]
+    with pytest.raises(AvvpError, match="STPN parses one modality; tracks can only be exchanged"):
+        exchanged(build("stpn"), videos, partners)
 
 
 def test_thresholds_for_one_modality_are_not_tuned_for_two(videos, tmp_path):
