@@ -648,7 +648,6 @@ for modality, verb in (("audio", "heard"), ("visual", "seen")):
             else f"In print the order is {', '.join(SHORT[n] for n in in_print)}."
         )
     )
-    )
     if worlds["reference/linear"] == worlds["han/han"]:
         linear = measured("reference/linear", metric).mean
         below = [SHORT[n] for n in ranked if ours[n] < linear]
