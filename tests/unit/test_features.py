@@ -13,6 +13,7 @@ from avvp.data.features import FeatureProblems, import_features, pool_frames, re
 from avvp.data.store import describe, read_split
 from avvp.errors import AvvpError
 from avvp.models import build
+from tests.book.conftest import ROOT
 from tests.small_llp import (
     FEATURES,
     TEST,
@@ -226,13 +227,15 @@ def test_memory_does_not_grow_with_the_number_of_videos(tmp_path):
         ids = [row.split("\t")[0] for row in rows] + video_ids()[3:]
         features = write_features(folder / "features", ids)
         code = (
-            "import resource, sys\n"
+            "import sys\n"
             "from avvp.data.features import import_features\n"
+            "from tests.peak_memory import peak_memory\n"
             "import_features(*sys.argv[1:4], progress=False)\n"
-            "print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            "print(peak_memory())"
         )
         command = [sys.executable, "-c", code, str(annotations), str(features)]
-        return int(subprocess.check_output([*command, str(folder / "llp.h5")], text=True))
+        told = subprocess.check_output([*command, str(folder / "llp.h5")], text=True, cwd=ROOT)
+        return int(told)
 
     few, many = peak(20), peak(160)
     assert many < 1 << 30

@@ -23,6 +23,7 @@ from avvp.errors import AvvpError
 from avvp.losses import Objective
 from avvp.models import build
 from avvp.training import TrainingConfig, fit, seeded
+from tests.book.conftest import ROOT
 from tests.made_up_videos import make_videos
 
 PROVENANCE = {"source": "made up"}
@@ -189,17 +190,17 @@ def test_streaming_holds_three_chunks_at_most(tmp_path):
     count, chunk = 600, 20
     write_videos(tmp_path / "large.h5", {"train": make_videos(count, seed=1)}, PROVENANCE)
     code = f"""
-import resource, torch
 from avvp.data.store import read_split
+from tests.peak_memory import peak_memory
 videos = read_split({str(tmp_path / "large.h5")!r}, "train", resident=False, chunk={chunk})
 def walk():
     return sum(float(b.audio.sum()) for b in videos.batches(batch_size=16))
 next(iter(videos.batches(batch_size=16)))  # warm up
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_memory()
 walk()
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(peak_memory() - before)
 """
-    grown = int(subprocess.check_output([sys.executable, "-c", code], text=True))
+    grown = int(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT))
     assert grown < 6 * chunk * VIDEO_BYTES < count * VIDEO_BYTES / 4
 
 
