@@ -206,24 +206,10 @@ class AVG(nn.Module):
     def forward(self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor) -> Parsing:
         """Parse B videos; arguments as in :meth:`avvp.models.han.HAN.forward`."""
         tokens = self.tokens(audio, visual_2d, visual_3d)
-        spatial, motion = (
-            self.read_visual_2d(tokens.visual_2d),
-            self.read_visual_3d(tokens.visual_3d),
-        )
-        pooled = self.pooling(
-            self.read_audio(tokens.audio), self.fusion(torch.cat([spatial, motion], dim=-1))
-        )
-        extras = {
-            "attention_over_time": pooled.over_time,
-            "attention_over_modality": pooled.over_modality,
+        spatial = self.read_visual_2d(tokens.visual_2d)
+        motion = self.read_visual_3d(tokens.visual_3d)
+        seen = self.fusion(torch.cat([spatial, motion], dim=-1))
+        return self.pooling(self.read_audio(tokens.audio), seen).parsing(
             # (B, T, T), rows: sound, columns: sight; what grounding across modalities trains.
-            "similarity": segment_similarity(tokens.audio, tokens.visual_2d),
-        }
-        return Parsing(
-            pooled.video,
-            pooled.audio,
-            pooled.visual,
-            pooled.segment[:, :, 0],
-            pooled.segment[:, :, 1],
-            extras,
+            similarity=segment_similarity(tokens.audio, tokens.visual_2d)
         )

@@ -263,18 +263,8 @@ class CrossModal(nn.Module):
             visual_3d: (B, T, 512).
         """
         mixed, extras = self.features(audio, visual_2d, visual_3d)
-        pooled = self.pooling(mixed.audio, mixed.visual)
-        extras["attention_over_time"] = pooled.over_time
-        extras["attention_over_modality"] = pooled.over_modality
         if hasattr(self, "discriminator"):
             guess = self.discriminator(mixed.audio, mixed.visual, strength=self.reversal_strength)
             extras["modality"] = guess
             extras["modality_truth"] = torch.arange(2.0, device=guess.device).expand_as(guess)
-        return Parsing(
-            pooled.video,
-            pooled.audio,
-            pooled.visual,
-            pooled.segment[:, :, 0],
-            pooled.segment[:, :, 1],
-            extras,
-        )
+        return self.pooling(mixed.audio, mixed.visual).parsing(**extras)

@@ -70,21 +70,10 @@ class HAN(nn.Module):
             visual_3d: (B, T, 512).
         """
         _, v, a_hat, v_hat, maps = self.features(audio, visual_2d, visual_3d)
-        pooled = self.pooling(a_hat, v_hat)
-        extras = {
-            "attention_over_time": pooled.over_time,
-            "attention_over_modality": pooled.over_modality,
-            "attention_self": maps["self"],  # (2B, T, T), audio first
-            "attention_cross": maps["cross"],
-            "similarity": segment_similarity(a_hat, v),  # (B, T, T): what MA contrasts, Eq. (8)
-        }
-        return Parsing(
-            pooled.video,
-            pooled.audio,
-            pooled.visual,
-            pooled.segment[:, :, 0],
-            pooled.segment[:, :, 1],
-            extras,
+        return self.pooling(a_hat, v_hat).parsing(
+            attention_self=maps["self"],  # (2B, T, T), audio first
+            attention_cross=maps["cross"],
+            similarity=segment_similarity(a_hat, v),  # (B, T, T): what MA contrasts, Eq. (8)
         )
 
     def event_features(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from avvp.errors import AvvpError
-from avvp.events import CLASSES, SEGMENTS
+from avvp.events import CLASSES, SEGMENTS, Parsing
 
 AUDIO_SIZE = 128
 VISUAL_2D_SIZE = 2048
@@ -128,6 +128,15 @@ class Pooled(NamedTuple):
     segment: Tensor  # (B, T, 2, C), audio first
     over_time: Tensor  # (B, T, 2, C), sums to 1 over T
     over_modality: Tensor  # (B, T, 2, C), sums to 1 over the two modalities
+
+    def parsing(self, **extras: Tensor) -> Parsing:
+        """The parsing; its extras are the two attentions and ``extras``."""
+        weights = {
+            "attention_over_time": self.over_time,
+            "attention_over_modality": self.over_modality,
+        }
+        heard, seen = self.segment.unbind(dim=2)
+        return Parsing(self.video, self.audio, self.visual, heard, seen, weights | extras)
 
 
 class MMILPooling(nn.Module):
