@@ -122,8 +122,10 @@ for name, value in {**mixed._asdict(), **attention}.items():
 # A skip adds to what came out of the mixing what went into it, and normalises the sum:
 #
 # $$
-# U^m = \mathrm{LN}^m(W Z^m + b + S^m) \quad \text{with skip}, \qquad U^m = W Z^m + b \quad
-# \text{without}.
+# U^m = \begin{cases}
+# \mathrm{LN}^m(W Z^m + b + S^m) & \text{with skip}, \\
+# W Z^m + b & \text{without}.
+# \end{cases}
 # $$
 #
 # There is a skip inside $\mathrm{CA}$ already, as in any transformer layer, so without the outer one
