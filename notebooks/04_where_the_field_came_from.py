@@ -164,8 +164,10 @@ print(f"{size(stpn)}; moving the classifier inside the sum changes {left.abs().m
 # region's feature and $a$ the sound of the same second,
 #
 # $$
-# z_i = w_h^\top \tanh\big(W_v\,\mathrm{ReLU}(U v_i) + W_g\,\mathrm{ReLU}(B a)\big), \qquad
-# c = \sum_i \mathrm{softmax}(z)_i\, v_i .
+# \begin{aligned}
+# & z_i = w_h^\top \tanh\big(W_v\,\mathrm{ReLU}(U v_i) + W_g\,\mathrm{ReLU}(B a)\big), \\
+# & c = \sum_i \mathrm{softmax}(z)_i\, v_i .
+# \end{aligned}
 # $$
 #
 # Each modality then runs through an LSTM in both directions; their states, side by side, are

@@ -94,8 +94,10 @@ _ = cross_modal_network()
 # equation for,
 #
 # $$
-# S^m = \mathrm{SA}^m(F^m), \qquad
-# Z^a = \mathrm{CA}(S^a, S^v), \qquad Z^v = \mathrm{CA}(S^v, S^a), \qquad m \in \{a, v\}.
+# \begin{aligned}
+# & S^m = \mathrm{SA}^m(F^m), \qquad m \in \{a, v\}, \\
+# & Z^a = \mathrm{CA}(S^a, S^v), \qquad Z^v = \mathrm{CA}(S^v, S^a).
+# \end{aligned}
 # $$
 #
 # Attention within a modality, $\mathrm{SA}$, has its own weights for sound and image; attention

@@ -117,15 +117,19 @@ print(f"class tokens {tuple(network.audio_token.shape)} a modality")
 # them attend to all of them:
 #
 # $$
-# \{\hat f_t^{\,a}\}_{t=1}^{T}, \{\hat c_i^{\,a}\}_{i=1}^{C}
-# = \{\phi_{sa}^a(x_j^a, X^a, X^a)\}_{j=1}^{T+C}, \qquad
-# X^a = [\{f_t^a\}_{t=1}^{T}; \{c_i^a\}_{i=1}^{C}] \tag{7}
+# \begin{aligned}
+# & \{\hat f_t^{\,a}\}_{t=1}^{T}, \{\hat c_i^{\,a}\}_{i=1}^{C}
+# = \{\phi_{sa}^a(x_j^a, X^a, X^a)\}_{j=1}^{T+C}, \\
+# & X^a = [\{f_t^a\}_{t=1}^{T}; \{c_i^a\}_{i=1}^{C}]
+# \end{aligned} \tag{7}
 # $$
 #
 # $$
-# \{\hat f_t^{\,v}\}_{t=1}^{T}, \{\hat c_i^{\,v}\}_{i=1}^{C}
-# = \{\phi_{sa}^v(x_j^v, X^v, X^v)\}_{j=1}^{T+C}, \qquad
-# X^v = [\{f_t^v\}_{t=1}^{T}; \{c_i^v\}_{i=1}^{C}]. \tag{8}
+# \begin{aligned}
+# & \{\hat f_t^{\,v}\}_{t=1}^{T}, \{\hat c_i^{\,v}\}_{i=1}^{C}
+# = \{\phi_{sa}^v(x_j^v, X^v, X^v)\}_{j=1}^{T+C}, \\
+# & X^v = [\{f_t^v\}_{t=1}^{T}; \{c_i^v\}_{i=1}^{C}].
+# \end{aligned} \tag{8}
 # $$
 #
 # The formula is one attention. The release has a stack of transformer blocks, three a modality,
@@ -198,8 +202,10 @@ for name, out in (("as released", mixed), ("with a residual", normed + mixed)):
 # a softmax:
 #
 # $$
-# A_{t,i}^a = \mathrm{softmax}_i (W_q^a \hat f_t^{\,a} \cdot W_k^a \hat c_i^{\,a}), \qquad
-# A_{t,i}^v = \mathrm{softmax}_i (W_q^v \hat f_t^{\,v} \cdot W_k^v \hat c_i^{\,v}). \tag{10}
+# \begin{aligned}
+# & A_{t,i}^a = \mathrm{softmax}_i (W_q^a \hat f_t^{\,a} \cdot W_k^a \hat c_i^{\,a}), \\
+# & A_{t,i}^v = \mathrm{softmax}_i (W_q^v \hat f_t^{\,v} \cdot W_k^v \hat c_i^{\,v}).
+# \end{aligned} \tag{10}
 # $$
 #
 # The index of the softmax matters. In attention a token would spread its interest over the seconds;
@@ -223,10 +229,12 @@ print(f"of one token, over the segments: {shares.sum(2).min():.3f} to {shares.su
 # The class-aware feature is the token, and the sum of the segments by their shares:
 #
 # $$
-# g_i^a = \hat c_i^{\,a}
-# + W_o^a \frac{\sum_{t} A_{t,i}^a\, W_v^a \hat f_t^{\,a}}{\sum_{t} A_{t,i}^a}, \qquad
-# g_i^v = \hat c_i^{\,v}
-# + W_o^v \frac{\sum_{t} A_{t,i}^v\, W_v^v \hat f_t^{\,v}}{\sum_{t} A_{t,i}^v}. \tag{11}
+# \begin{aligned}
+# & g_i^a = \hat c_i^{\,a}
+# + W_o^a \frac{\sum_{t} A_{t,i}^a\, W_v^a \hat f_t^{\,a}}{\sum_{t} A_{t,i}^a}, \\
+# & g_i^v = \hat c_i^{\,v}
+# + W_o^v \frac{\sum_{t} A_{t,i}^v\, W_v^v \hat f_t^{\,v}}{\sum_{t} A_{t,i}^v}.
+# \end{aligned} \tag{11}
 # $$
 
 # %% tags=["hide-input"]
@@ -367,8 +375,10 @@ for name, block in (
 # each token for its class, with $h_i$ the one-hot vector of class $i$:
 #
 # $$
-# \mathcal{L}_{cls} = \sum_{i=1}^{C} CE(h_i, e_i^a) + CE(h_i, e_i^v), \qquad
-# e_i^m = \mathrm{softmax}(W_e c_i^m + b_e). \tag{12}
+# \begin{aligned}
+# & \mathcal{L}_{cls} = \sum_{i=1}^{C} CE(h_i, e_i^a) + CE(h_i, e_i^v), \\
+# & e_i^m = \mathrm{softmax}(W_e c_i^m + b_e).
+# \end{aligned} \tag{12}
 # $$
 
 # %% tags=["hide-input"]
