@@ -163,12 +163,10 @@ print(f"{size(stpn)}; moving the classifier inside the sum changes {left.abs().m
 # *Both, 2018.* An image has 49 regions, and the sound knows which of them matters. With $v_i$ a
 # region's feature and $a$ the sound of the same second,
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & z_i = w_h^\top \tanh\big(W_v\,\mathrm{ReLU}(U v_i) + W_g\,\mathrm{ReLU}(B a)\big), \\
 # & c = \sum_i \mathrm{softmax}(z)_i\, v_i .
-# \end{aligned}
-# $$
+# \end{align*}
 #
 # Each modality then runs through an LSTM in both directions; their states, side by side, are
 # classified second by second; the video's score is the maximum over time.

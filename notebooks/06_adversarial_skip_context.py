@@ -93,12 +93,10 @@ _ = cross_modal_network()
 # The front end is HAN's. Write $F^a, F^v$ for its outputs. Then, in words that the paper has no
 # equation for,
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & S^m = \mathrm{SA}^m(F^m), \qquad m \in \{a, v\}, \\
 # & Z^a = \mathrm{CA}(S^a, S^v), \qquad Z^v = \mathrm{CA}(S^v, S^a).
-# \end{aligned}
-# $$
+# \end{align*}
 #
 # Attention within a modality, $\mathrm{SA}$, has its own weights for sound and image; attention
 # across, $\mathrm{CA}$, is shared and reads what the other modality has made of itself. HAN shares

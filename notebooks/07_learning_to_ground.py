@@ -250,13 +250,11 @@ Markdown(
 #
 # and across modalities
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # \mathcal L_{x} = \sum_{(x, z) \in \{(a, v), (v, a)\}} \Big( & \sum_{j \in \mathcal P}
 # \big[p - \langle x_i, z_j \rangle\big]_+ \\
-# + & \sum_{j \in \mathcal N} \big[\langle x_i, z_j \rangle - n\big]_+ \Big).
-# \end{aligned} \tag{5}
-# $$
+# + & \sum_{j \in \mathcal N} \big[\langle x_i, z_j \rangle - n\big]_+ \Big). \tag{5}
+# \end{align*}
 #
 # The multi-modal loss asks for both:
 #

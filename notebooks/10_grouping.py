@@ -116,21 +116,17 @@ print(f"class tokens {tuple(network.audio_token.shape)} a modality")
 # Segments $f_t^a$ and class tokens $c_i^a$ of one modality are put into one sequence, and all of
 # them attend to all of them:
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & \{\hat f_t^{\,a}\}_{t=1}^{T}, \{\hat c_i^{\,a}\}_{i=1}^{C}
 # = \{\phi_{sa}^a(x_j^a, X^a, X^a)\}_{j=1}^{T+C}, \\
-# & X^a = [\{f_t^a\}_{t=1}^{T}; \{c_i^a\}_{i=1}^{C}]
-# \end{aligned} \tag{7}
-# $$
+# & X^a = [\{f_t^a\}_{t=1}^{T}; \{c_i^a\}_{i=1}^{C}] \tag{7}
+# \end{align*}
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & \{\hat f_t^{\,v}\}_{t=1}^{T}, \{\hat c_i^{\,v}\}_{i=1}^{C}
 # = \{\phi_{sa}^v(x_j^v, X^v, X^v)\}_{j=1}^{T+C}, \\
-# & X^v = [\{f_t^v\}_{t=1}^{T}; \{c_i^v\}_{i=1}^{C}].
-# \end{aligned} \tag{8}
-# $$
+# & X^v = [\{f_t^v\}_{t=1}^{T}; \{c_i^v\}_{i=1}^{C}]. \tag{8}
+# \end{align*}
 #
 # The formula is one attention. The release has a stack of transformer blocks, three a modality,
 # each with a norm before either branch, eight heads, a feed-forward layer four times as wide, and
@@ -201,12 +197,10 @@ for name, out in (("as released", mixed), ("with a residual", normed + mixed)):
 # The similarity of segment $t$ and token $i$ is a product of two projections, turned into shares by
 # a softmax:
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & A_{t,i}^a = \mathrm{softmax}_i (W_q^a \hat f_t^{\,a} \cdot W_k^a \hat c_i^{\,a}), \\
-# & A_{t,i}^v = \mathrm{softmax}_i (W_q^v \hat f_t^{\,v} \cdot W_k^v \hat c_i^{\,v}).
-# \end{aligned} \tag{10}
-# $$
+# & A_{t,i}^v = \mathrm{softmax}_i (W_q^v \hat f_t^{\,v} \cdot W_k^v \hat c_i^{\,v}). \tag{10}
+# \end{align*}
 #
 # The index of the softmax matters. In attention a token would spread its interest over the seconds;
 # here it is the *second* that is spread over the tokens, and its 25 shares add up to one. The
@@ -228,14 +222,12 @@ print(f"of one token, over the segments: {shares.sum(2).min():.3f} to {shares.su
 #
 # The class-aware feature is the token, and the sum of the segments by their shares:
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & g_i^a = \hat c_i^{\,a}
 # + W_o^a \frac{\sum_{t} A_{t,i}^a\, W_v^a \hat f_t^{\,a}}{\sum_{t} A_{t,i}^a}, \\
 # & g_i^v = \hat c_i^{\,v}
-# + W_o^v \frac{\sum_{t} A_{t,i}^v\, W_v^v \hat f_t^{\,v}}{\sum_{t} A_{t,i}^v}.
-# \end{aligned} \tag{11}
-# $$
+# + W_o^v \frac{\sum_{t} A_{t,i}^v\, W_v^v \hat f_t^{\,v}}{\sum_{t} A_{t,i}^v}. \tag{11}
+# \end{align*}
 
 # %% tags=["hide-input"]
 code(Assignment.forward)
@@ -374,12 +366,10 @@ for name, block in (
 # What makes a token the token of a class? So far nothing but its place. MGN adds a loss that asks
 # each token for its class, with $h_i$ the one-hot vector of class $i$:
 #
-# $$
-# \begin{aligned}
+# \begin{align*}
 # & \mathcal{L}_{cls} = \sum_{i=1}^{C} CE(h_i, e_i^a) + CE(h_i, e_i^v), \\
-# & e_i^m = \mathrm{softmax}(W_e c_i^m + b_e).
-# \end{aligned} \tag{12}
-# $$
+# & e_i^m = \mathrm{softmax}(W_e c_i^m + b_e). \tag{12}
+# \end{align*}
 
 # %% tags=["hide-input"]
 code(token_class)
