@@ -116,7 +116,7 @@ def critic_curves(
                 )
         ax.axhline(chance, color="#777777", linewidth=1, zorder=1)
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        ax.annotate(told, (0.99, chance), xytext=(0, 3), ha="right", fontsize=8, **place)
+        ax.annotate(told, (0.99, chance), xytext=(0, -3), ha="right", va="top", fontsize=8, **place)
         ax.set(xlabel="epoch", ylabel=label)
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.grid(axis="y")
