@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 
 import matplotlib.pyplot as plt
+import seaborn
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -356,13 +357,21 @@ def co_occurrence(
     share.fill_diagonal_(float("nan"))
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 6.4))
-    image = ax.imshow(share.numpy(), vmin=0, vmax=100)
     names = [label_name(c) for c in range(len(counts))]
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-    ax.set_yticks(range(len(names)), names, fontsize=8)
+    seaborn.heatmap(
+        share.numpy(),
+        vmin=0,
+        vmax=100,
+        square=True,
+        xticklabels=names,
+        yticklabels=names,
+        cmap=plt.rcParams["image.cmap"],
+        cbar_kws={"label": "share of videos (%)", "shrink": 0.8},
+        rasterized=True,
+        ax=ax,
+    )
     ax.set(title=title, xlabel="... that also have this label", ylabel="of the videos with ...")
-    ax.tick_params(length=0)
-    ax.figure.colorbar(image, ax=ax, label="share of videos (%)", shrink=0.8)
+    ax.tick_params(length=0, labelsize=8)
     return ax.figure
 
 

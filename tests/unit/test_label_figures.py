@@ -64,5 +64,5 @@ def test_co_occurrence_is_by_row():
     np.fill_diagonal(together, 10)
     together[0, 1] = together[1, 0] = 5
     together[1, 1] = 50
-    image = co_occurrence(together.tolist()).axes[0].images[0].get_array()
-    assert image[0, 1] == 50 and image[1, 0] == 10 and image.mask[0, 0]
+    cells = co_occurrence(together.tolist()).axes[0].collections[0].get_array().reshape(25, 25)
+    assert cells[0, 1] == 50 and cells[1, 0] == 10 and cells.mask[0, 0]
