@@ -1051,7 +1051,8 @@ if mgn.runs:
             base = estimate(list(by_seed("mgn/mgn", "segment/type_av").values())).mean
             said.append(
                 f"The reading {told} scores {score:.1f} Type@AV at segment level, {score - base:+.1f} "
-                "against the release."
+                f"against the release, with {sum(one['events'] for one in predicted[name]):,.0f} "
+                "predicted events in all."
             )
     if fixed:
         changes = {
@@ -1066,12 +1067,17 @@ if mgn.runs:
             }
             up = [KINDS[kind] for kind, c in clear.items() if c.difference > 0]
             down = [KINDS[kind] for kind, c in clear.items() if c.difference < 0]
-            said.append(
+            gained = (
                 f"Ours, at {level} level: {told_comparison(found['type_av'])} points of Type@AV "
-                "against MGN; beyond its interval it "
-                + (f"gains on {', '.join(up)}" if up else "gains on no metric")
-                + (f" and loses on {', '.join(down)}." if down else " and loses on none.")
             )
+            gained += "against MGN"
+            if any(c.half_width for c in found.values()):
+                gained += "; beyond its interval it "
+                gained += f"gains on {', '.join(up)}" if up else "gains on no metric"
+                gained += f" and loses on {', '.join(down)}" if down else " and loses on none"
+            else:
+                gained += "; there is no interval, which takes two seeds of each"
+            said.append(gained + ".")
         a, v = (one["seconds"] / max(one["events"], 1) for one in predicted["mgn/localising"])
         said.append(
             f"Its events last {a:.1f} s in the sound and {v:.1f} s in the image on average."
