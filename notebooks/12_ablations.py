@@ -278,8 +278,10 @@ if "mgn/cug_only" in grouping.per_video:
     if "mgn/mgn" in grouping.per_video:
         told = ", ".join(f"{title} {step.told}" for title, step in mcg_steps.items())
         clear = sum(step.clear for step in mcg_steps.values())
+        wide = sum(step.half_width is not None for step in mcg_steps.values())
         said.append(
-            f"MCG on top of it: {told}; {clear} of the {len(mcg_steps)} intervals leave out zero."
+            f"MCG on top of it: {told}"
+            + (f"; {clear} of the {wide} intervals leave out zero." if wide else ".")
         )
 if {"mgn/mcg_only", "mgn/mgn"} <= set(grouping.per_video):
     step = grouping.step("mgn/mgn", "segment/type_av", to="mgn/mcg_only")
@@ -774,16 +776,17 @@ for name, study in studies.items():
         if step.printed is not None and step.half_width is not None
     )
     with_both = sum(step.printed is not None and step.half_width is not None for step in steps)
+    lacking = "one seed" if any(step.measured is not None for step in steps) else "not run"
     rows.append(
         {
             "study": name,
             "differences in print, median": f"{np.median(in_print):.1f}",
-            "half an interval here, median": f"{np.median(wide):.1f}" if wide else "not run",
+            "half an interval here, median": f"{np.median(wide):.1f}" if wide else lacking,
             "printed differences smaller than their interval here": (
-                f"{hidden} of {with_both}" if with_both else "not run"
+                f"{hidden} of {with_both}" if with_both else lacking
             ),
             "differences here that leave out zero": (
-                f"{sum(step.clear for step in steps)} of {len(wide)}" if wide else "not run"
+                f"{sum(step.clear for step in steps)} of {len(wide)}" if wide else lacking
             ),
         }
     )
