@@ -56,3 +56,9 @@ def agreement(compared: Sequence[tuple[str, float, float]]) -> Markdown:
         ],
         right=2,
     )
+
+
+def listed(parts: Sequence[str]) -> str:
+    """``a, b and c``, for sentences that are made of results."""
+    *first, last = parts or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -379,7 +379,7 @@ def _trained(
     )
     arrays |= _columns("history", fitted.history)
     arrays["selected_epoch"] = np.array(fitted.selected_epoch)
-    if getattr(here.training, "tuned", None):
+    if here.training.tuned:
         arrays |= {f"thresholds/{k}": np.asarray(v) for k, v in fitted.thresholds._asdict().items()}
     if here.embedded:
         drawn = event_embedding(network, test, precision=precision)

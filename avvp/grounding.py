@@ -6,9 +6,7 @@ dissimilar ones, within a modality, across the two, or both. Shapes: N or B vide
 """
 
 import hashlib
-import json
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,22 +19,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from avvp.data.videos import Batch, Videos, shuffled
 from avvp.errors import AvvpError
 from avvp.events import SEGMENTS
 from avvp.models.layers import pool_frames
 from avvp.training import (
-    SELECTED,
+    Course,
     Precision,
     autocast,
     device_of,
     epoch_generator,
-    read_weights,
-    restore_checkpoint,
-    save_checkpoint,
-    write_state,
 )
 
 Pairs = Literal["uni", "cross", "multi"]
@@ -381,11 +374,10 @@ def pretrain(
     Raises:
         AvvpError: one modality is missing, or there are too few videos to hold some out.
     """
-    folder, device = Path(folder), device_of(network)
     thresholds = config.thresholds(simulated=simulated)
     together = connectivity_of(videos, silent=silent, either=config.either, **thresholds)
     labels = hashlib.sha256(together.numpy().tobytes()).hexdigest()
-    together = together.to(device)
+    together = together.to(device_of(network))
     held_out = int(len(videos) * config.held_out)
     if not held_out:
         raise AvvpError(
@@ -395,69 +387,49 @@ def pretrain(
     # Epoch 0 of the seed: an order of its own, that does not move from epoch to epoch.
     train = torch.ones(len(videos), dtype=torch.bool)
     train[torch.randperm(len(videos), generator=epoch_generator(seed, 0))[:held_out]] = False
-    identity = json.dumps(
-        {
+    course = Course(
+        network,
+        folder=folder,
+        identity={
             "pretraining": asdict(config),
             "seed": seed,
             "data": videos.fingerprint,
             "labels": labels,
         },
-        sort_keys=True,
+        videos=len(videos) - held_out,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        told=f"seed {seed}, grounding",
+        progress=progress,
+        checkpoint_seconds=checkpoint_seconds,
     )
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, fused=device.type in ("cuda", "cpu")
-    )
-    state = restore_checkpoint(folder, identity, network, optimizer, device)
-    steps = math.ceil((len(videos) - held_out) / config.batch_size)
-    started, saved = time.monotonic() - state["seconds"], time.monotonic()
+    state = course.state
     fine_tuned_with = _set_dropout(network, config.dropout)
-    bar = tqdm(
-        total=config.epochs * steps,
-        initial=(state["epoch"] - 1) * steps + state["step"],
-        desc=f"seed {seed}, grounding",
-        unit="step",
-        disable=not progress,
-        leave=False,
-        mininterval=1.0,
-    )
-    while state["epoch"] <= config.epochs:
-        epoch = state["epoch"]
+    for epoch in course.remaining_epochs():
         network.train()
-        for batch, query in _steps(videos, train, steps, config, seed, epoch, state["step"]):
-            loss = _step(network, batch, together[batch.index], query, optimizer, config, epoch,
-                         precision)  # fmt: skip
-            sums = state["sums"]
-            sums["loss"] = sums.get("loss", 0.0) + loss.float() * len(batch.index)
-            state["step"] += 1
-            bar.update()
-            if time.monotonic() - saved > checkpoint_seconds and state["step"] < steps:
-                state["seconds"] = time.monotonic() - started
-                save_checkpoint(folder, identity, network, optimizer, device, state)
-                saved = time.monotonic()
+        for batch, query in _steps(videos, train, config, seed, epoch, state["step"]):
+            loss = _step(network, batch, together[batch.index], query, course.optimizer, config,
+                         epoch, precision)  # fmt: skip
+            course.stepped({"loss": loss}, len(batch.index))
         val_loss = _validate(network, videos, ~train, together, config, precision)
-        state["history"].append(
-            {
-                "epoch": epoch,
-                "loss": float(state["sums"]["loss"]) / (len(videos) - held_out),
-                "val_loss": val_loss,
-            }
-        )
-        bar.set_postfix_str(f"val loss {val_loss:.3f}")
         better = config.selection == "best" and val_loss < state["best_score"]
-        if epoch == 1 or better or config.selection == "last":
-            state["best_score"], state["best_epoch"] = val_loss, epoch
-            write_state(network.state_dict(), folder / SELECTED)
-        state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
-        state["seconds"] = time.monotonic() - started
-        save_checkpoint(folder, identity, network, optimizer, device, state)
-        saved = time.monotonic()
-    bar.close()
-    read_weights(network, folder / SELECTED)
+        course.end_epoch(
+            {"epoch": epoch, **course.means(), "val_loss": val_loss},
+            val_loss,
+            keep=epoch == 1 or better or config.selection == "last",
+            told=f"val loss {val_loss:.3f}",
+        )
+    course.finish()
     _set_dropout(network, fine_tuned_with)
     pairs = together.shape[0] * SEGMENTS * (SEGMENTS - 1)
     connected = (int(together.sum()) - together.shape[0] * SEGMENTS) / pairs
     return PretrainingResult(
-        state["history"], state["best_epoch"], state["seconds"], connected, optimizer.state_dict()
+        state["history"],
+        state["best_epoch"],
+        state["seconds"],
+        connected,
+        course.optimizer.state_dict(),
     )
 
 
@@ -473,7 +445,6 @@ def _set_dropout(network: nn.Module, rate: float) -> float:
 def _steps(
     videos: Videos,
     train: Tensor,
-    steps: int,
     config: Pretraining,
     seed: int,
     epoch: int,
@@ -481,6 +452,7 @@ def _steps(
 ) -> Iterator[tuple[Batch, int | None]]:
     """The batches of one epoch from step ``skip`` on, each with its query; ``train`` (N,) bool."""
     generator = epoch_generator(seed, epoch)
+    steps = math.ceil(int(train.sum()) / config.batch_size)
     queries = torch.randint(SEGMENTS, (steps,), generator=generator).tolist()
     order = shuffled(len(videos), chunk=videos.chunk, generator=generator)
     batches = order[train[order]].split(config.batch_size)

@@ -5,25 +5,23 @@ order of an epoch follows from (seed, epoch) alone, and the checkpoint keeps the
 dropout draws from.
 """
 
-import io
 import json
 import math
-import pickle
 import platform
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import psutil
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avvp.atomic import atomic_path
+from avvp.checkpoints import read_checkpoint, write_checkpoint
 from avvp.data.videos import Batch, Videos
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, Thresholds, decode
@@ -124,6 +122,9 @@ class TrainingConfig:
     selection: Literal["best", "last"] = "best"
     gate: Gate | None = "video"
     precision: Precision = "float32"
+
+    weight_decay: ClassVar[float] = 0.0
+    tuned: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "decay_every"):
@@ -347,52 +348,31 @@ def fit(
         checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides one
             at the end of every epoch.
     """
-    folder = Path(folder)
     device = device_of(network)
     targets = targets or _default_targets(objective)
     at_progress = getattr(network, "at_progress", None)
-    optimizer = torch.optim.Adam(
-        network.parameters(),
-        lr=config.learning_rate,
-        weight_decay=getattr(config, "weight_decay", 0.0),
-        fused=device.type in ("cuda", "cpu"),
-    )
-    if optimizer_state:
-        optimizer.load_state_dict(optimizer_state)
-    identity = json.dumps(
-        {
+    course = Course(
+        network,
+        folder=folder,
+        identity={
             "config": asdict(config),
             "objective": asdict(objective),
             "seed": seed,
             "data": train.fingerprint,
         },
-        sort_keys=True,
+        videos=len(train),
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        weight_decay=config.weight_decay,
+        optimizer_state=optimizer_state,
+        told=f"seed {seed}",
+        progress=progress,
+        checkpoint_seconds=checkpoint_seconds,
     )
-    state = restore_checkpoint(folder, identity, network, optimizer, device)
-    steps = math.ceil(len(train) / config.batch_size)
-    started = time.monotonic() - state["seconds"]
-    saved = time.monotonic()
-    bar = tqdm(
-        total=config.epochs * steps,
-        initial=(state["epoch"] - 1) * steps + state["step"],
-        desc=f"seed {seed}",
-        unit="step",
-        disable=not progress,
-        leave=False,
-        mininterval=1.0,
-    )
-
-    def save() -> None:
-        nonlocal saved
-        state["seconds"] = time.monotonic() - started
-        save_checkpoint(folder, identity, network, optimizer, device, state)
-        saved = time.monotonic()
-
-    while state["epoch"] <= config.epochs:
-        epoch = state["epoch"]
+    state = course.state
+    for epoch in course.remaining_epochs():
         rate = config.learning_rate_at(epoch, [_reached(entry) for entry in state["history"]])
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        course.set_learning_rate(rate)
         network.train()
         batches = train.batches(
             batch_size=config.batch_size,
@@ -401,37 +381,25 @@ def fit(
         )
         for batch in batches:
             if at_progress:
-                taken = (epoch - 1) * steps + state["step"]
-                at_progress(taken / (config.epochs * steps), epochs=config.epochs)
-            parts = _step(network, batch, optimizer, objective, targets, device, config.precision)
-            sums = state["sums"]
-            for name, value in parts.items():
-                value = value.float() * len(batch.index)
-                sums[name] = sums[name] + value if name in sums else value
-            state["step"] += 1
-            bar.update()
-            if time.monotonic() - saved > checkpoint_seconds and state["step"] < steps:
-                save()
+                at_progress(course.done, epochs=config.epochs)
+            parts = _step(
+                network, batch, course.optimizer, objective, targets, device, config.precision
+            )
+            course.stepped(parts, len(batch.index))
         scores, thresholds = validate(network, val, config)
         reached = scores[main_metric(scores)]
-        state["history"].append(
-            {
-                "epoch": epoch,
-                "learning_rate": rate,
-                **{name: float(value) / len(train) for name, value in state["sums"].items()},
-                **{f"val/{name}": value for name, value in scores.items()},
-                **(watch() if watch else {}),
-            }
-        )
-        bar.set_postfix_str(f"val {main_metric(scores)} {reached:.1f}")
-        if reached >= state["best_score"] or config.selection == "last":
-            state["best_score"], state["best_epoch"] = reached, epoch
+        entry = {
+            "epoch": epoch,
+            "learning_rate": rate,
+            **course.means(),
+            **{f"val/{name}": value for name, value in scores.items()},
+            **(watch() if watch else {}),
+        }
+        keep = reached >= state["best_score"] or config.selection == "last"
+        if keep:
             state["thresholds"] = tuple(thresholds)
-            write_state(network.state_dict(), folder / SELECTED)
-        state["epoch"], state["step"], state["sums"] = epoch + 1, 0, {}
-        save()
-    bar.close()
-    read_weights(network, folder / SELECTED)
+        course.end_epoch(entry, reached, keep=keep, told=f"val {main_metric(scores)} {reached:.1f}")
+    course.finish()
     network.eval()
     thresholds = Thresholds(*state["thresholds"])
     return FitResult(state["history"], state["best_epoch"], state["seconds"], thresholds)
@@ -473,15 +441,19 @@ def read_weights(network: nn.Module, path: Path) -> None:
     """Load the weights that :func:`fit` selected into ``network``, on its device.
 
     Raises:
-        AvvpError: the file is damaged, holds something else, or belongs to another network.
+        AvvpError: the file is missing or damaged, holds something else, or belongs to another
+            network.
     """
+    again = "delete its folder and train again"
+    if not path.exists():
+        raise AvvpError(f"{path} is not there; {again}.")
+    state = read_checkpoint(path, device=device_of(network), advice=again)
     try:
-        state = torch.load(path, weights_only=True, map_location=device_of(network))
         network.load_state_dict(state)
-    except (AttributeError, EOFError, KeyError, pickle.UnpicklingError, RuntimeError, TypeError):
+    except (AttributeError, RuntimeError, TypeError):
         raise AvvpError(
             f"{path} does not hold the weights of a {type(network).__name__} with these options; "
-            "delete it and train again."
+            f"{again}."
         ) from None
 
 
@@ -492,70 +464,165 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
     return state
 
 
-def save_checkpoint(
-    folder: Path,
-    identity: str,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-    state: dict,
-) -> None:
-    """Write all that :func:`restore_checkpoint` needs to go on: ``state`` is the caller's."""
-    content = {
-        "identity": identity,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "random": _random_state(device),
-        "state": state,
-    }
-    write_state(content, folder / CHECKPOINT)
+class Course:
+    """A training on its way: its optimiser, its bar, its checkpoints, and where it stands.
 
+    What :func:`fit` and :func:`avvp.grounding.pretrain` have in common: cut off at any step, a
+    course goes on from its last checkpoint and ends with the same numbers.
 
-def write_state(content: dict, path: Path) -> None:
-    """Write tensors and plain containers to ``path``, whole or not at all."""
-    # Serialised in memory first: torch.save to a full disk speaks of positions in an archive, and
-    # the operating system of the disk.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    Attributes:
+        optimizer: Adam.
+        state: ``epoch`` (from 1) and ``step``, the next ones to take; ``sums`` over the videos of
+            the epoch so far; ``history``; ``best_score`` and ``best_epoch``; ``seconds``; and the
+            caller's own entries.
+    """
 
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        folder: str | Path,
+        identity: Mapping[str, object],
+        videos: int,
+        batch_size: int,
+        epochs: int,
+        learning_rate: float = 0.0,
+        weight_decay: float = 0.0,
+        optimizer_state: dict | None = None,
+        told: str = "",
+        progress: bool = True,
+        checkpoint_seconds: float = 60.0,
+    ) -> None:
+        """Begin, or go on from the checkpoint in ``folder``.
 
-def restore_checkpoint(
-    folder: Path,
-    identity: str,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-) -> dict:
-    """The state of the run in ``folder``, loaded into network and optimiser, or a fresh one."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return {
-            "epoch": 1,
-            "step": 0,
-            "sums": {},
-            "history": [],
-            "best_score": 0.0,
-            "best_epoch": 0,
-            "seconds": 0.0,
-            "thresholds": (0.5, 0.5),
-        }
-    try:
-        content = torch.load(path, weights_only=True, map_location=device)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise AvvpError(
-            f"{path} is not a checkpoint that can be read ({type(error).__name__}); delete it to "
-            "start this run again."
-        ) from error
-    if content["identity"] != identity:
-        raise AvvpError(
-            f"{path} belongs to a run of another configuration, seed or data set; delete its "
-            "folder, or train in another one."
+        Args:
+            network: on the device to train on.
+            folder: of the checkpoints.
+            identity: what determines the course; a checkpoint with another one is refused.
+            videos, batch_size, epochs: how long it is.
+            learning_rate, weight_decay: of Adam; see also :meth:`set_learning_rate`.
+            optimizer_state: of Adam, to begin with its moments.
+            told: beside the bar.
+            progress: show the bar.
+            checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides
+                one at the end of every epoch.
+        """
+        self._network, self._folder = network, Path(folder)
+        self._device = device_of(network)
+        self._identity = json.dumps(identity, sort_keys=True)
+        self._videos, self._epochs = videos, epochs
+        self._steps = math.ceil(videos / batch_size)
+        self._checkpoint_seconds = checkpoint_seconds
+        self.optimizer = torch.optim.Adam(
+            network.parameters(),
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            fused=self._device.type in ("cuda", "cpu"),
         )
-    network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["random"]["cpu"].cpu())
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(content["random"]["cuda"].cpu(), device)
-    return content["state"]
+        if optimizer_state:
+            self.optimizer.load_state_dict(optimizer_state)
+        self.state = self._restored()
+        self._started = time.monotonic() - self.state["seconds"]
+        self._saved = time.monotonic()
+        self._bar = tqdm(
+            total=epochs * self._steps,
+            initial=self._taken,
+            desc=told,
+            unit="step",
+            disable=not progress,
+            leave=False,
+            mininterval=1.0,
+        )
+
+    @property
+    def _taken(self) -> int:
+        return (self.state["epoch"] - 1) * self._steps + self.state["step"]
+
+    @property
+    def done(self) -> float:
+        """The share of all steps that lies behind."""
+        return self._taken / (self._epochs * self._steps)
+
+    def remaining_epochs(self) -> Iterator[int]:
+        """The epochs that are left, the one that was cut off included."""
+        while self.state["epoch"] <= self._epochs:
+            yield self.state["epoch"]
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Of all parameters, from the next step on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def stepped(self, parts: Mapping[str, Tensor], count: int) -> None:
+        """A step was taken: ``parts`` are means over its ``count`` videos."""
+        sums = self.state["sums"]
+        for name, value in parts.items():
+            value = value.float() * count
+            sums[name] = sums[name] + value if name in sums else value
+        self.state["step"] += 1
+        self._bar.update()
+        due = time.monotonic() - self._saved > self._checkpoint_seconds
+        if due and self.state["step"] < self._steps:
+            self._save()
+
+    def means(self) -> dict[str, float]:
+        """Of the parts, over all videos of the epoch."""
+        return {name: float(value) / self._videos for name, value in self.state["sums"].items()}
+
+    def end_epoch(
+        self, entry: Mapping[str, float], score: float, *, keep: bool, told: str = ""
+    ) -> None:
+        """Add ``entry`` to the history, and keep the weights if they are to be selected."""
+        self._bar.set_postfix_str(told)
+        self.state["history"].append(dict(entry))
+        if keep:
+            self.state["best_score"], self.state["best_epoch"] = score, self.state["epoch"]
+            write_checkpoint(self._network.state_dict(), self._folder / SELECTED)
+        self.state |= {"epoch": self.state["epoch"] + 1, "step": 0, "sums": {}}
+        self._save()
+
+    def finish(self) -> None:
+        """Leave the selected weights in the network."""
+        self._bar.close()
+        read_weights(self._network, self._folder / SELECTED)
+
+    def _save(self) -> None:
+        self.state["seconds"] = time.monotonic() - self._started
+        content = {
+            "identity": self._identity,
+            "network": self._network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": _random_state(self._device),
+            "state": self.state,
+        }
+        write_checkpoint(content, self._folder / CHECKPOINT)
+        self._saved = time.monotonic()
+
+    def _restored(self) -> dict:
+        """The state in the folder, loaded into network and optimiser too, or a fresh one."""
+        path = self._folder / CHECKPOINT
+        if not path.exists():
+            return {
+                "epoch": 1,
+                "step": 0,
+                "sums": {},
+                "history": [],
+                "best_score": 0.0,
+                "best_epoch": 0,
+                "seconds": 0.0,
+            }
+        content = read_checkpoint(
+            path, device=self._device, advice="delete it to start this run again"
+        )
+        identity = content.get("identity") if isinstance(content, dict) else None
+        if identity != self._identity:
+            raise AvvpError(
+                f"{path} belongs to a run of another configuration, seed or data set; delete its "
+                "folder, or train in another one."
+            )
+        self._network.load_state_dict(content["network"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["random"]["cpu"].cpu())
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(content["random"]["cuda"].cpu(), self._device)
+        return content["state"]

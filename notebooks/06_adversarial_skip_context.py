@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from avvp.cells import agreement, code, show, show_text
+from avvp.cells import agreement, code, listed, show, show_text
 from avvp.claims import claims_table
 from avvp.data import load
 from avvp.experiments import REGISTRY, get_profile
@@ -783,10 +783,6 @@ Markdown(told)
 
 
 # %% tags=["hide-input"]
-def listed(parts: list[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
-
-
 def worth(told: str, title: str = "Type@AV") -> str:
     return f"{steps[told][title].told} points"
 

@@ -38,7 +38,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
-from avvp.cells import code, show, show_text
+from avvp.cells import code, listed, show, show_text
 from avvp.claims import claims_table
 from avvp.data import load
 from avvp.experiments import REGISTRY, get_profile
@@ -1087,10 +1087,6 @@ Markdown(
 # %% tags=["hide-input"]
 def mean(name: str, key: str) -> float:
     return estimate([run.metrics[key] for run in drawn[name].runs]).mean
-
-
-def listed(parts: list[str]) -> str:
-    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else "".join(parts)
 
 
 said = []

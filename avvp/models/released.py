@@ -6,16 +6,15 @@ carries but never calls. Nothing is dropped in silence: the unused entries are l
 """
 
 import inspect
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from avvp.checkpoints import read_checkpoint
 from avvp.errors import AvvpError
 from avvp.models.avg import AVG
 from avvp.models.cross_modal import CrossModal
@@ -267,25 +266,6 @@ FAMILIES: dict[str, Family] = {
         variants=_CROSS_MODAL_VARIANTS,
     ),
 }
-
-
-def read_checkpoint(path: str | Path) -> Any:
-    """What ``torch.save`` wrote to ``path``: tensors and plain containers, nothing that runs code.
-
-    Raises:
-        AvvpError: there is no such file, or it is no checkpoint, or it holds other objects.
-    """
-    try:
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
-        raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
-    except IsADirectoryError:
-        raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
-    except (AttributeError, EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError):
-        raise AvvpError(
-            f"{path} is not a checkpoint of tensors that torch can read safely: it is damaged, or "
-            "it holds other objects, which are not unpickled; save the network's state_dict."
-        ) from None
 
 
 def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def test_what_is_no_state_dict_is_one_sentence_and_is_not_run(kind, tmp_path):
     with pytest.raises(AvvpError, match=r"weights.pt is not a checkpoint of tensors") as caught:
         load_released("mgn", path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(AvvpError, match=r"weights.pt does not hold the weights of a HAN"):
+    with pytest.raises(AvvpError, match=r"weights.pt is not a checkpoint of tensors"):
         read_weights(build("han"), path)
     assert not trace.exists()
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from avvp.cells import agreement, code, show, show_text
+from avvp.cells import agreement, code, listed, show, show_text
 from avvp.errors import AvvpError
 from avvp.events import Run
 
@@ -41,3 +41,7 @@ def test_what_agrees_is_listed_and_what_does_not_is_an_error():
     for found in (2e-5, math.nan):
         with pytest.raises(AvvpError, match="probabilities differ from the release by"):
             agreement([("probabilities", found, 1e-5)])
+
+
+def test_lists_in_sentences():
+    assert [listed(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -326,19 +326,10 @@ def test_validation_compares_with_the_identity_as_released(videos, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 5, 7, 14])
-def test_cut_off_at_any_step_it_ends_the_same(videos, tmp_path, monkeypatch, stop_after):
+def test_cut_off_at_any_step_it_ends_the_same(videos, tmp_path, cut_off, stop_after):
     whole, expected = started(videos, tmp_path / "whole")
-    steps, step = iter(range(stop_after)), grounding._step
-
-    def mortal(*arguments):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return step(*arguments)
-
-    monkeypatch.setattr(grounding, "_step", mortal)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(grounding, "_step", after=stop_after):
         started(videos, tmp_path / "cut")
-    monkeypatch.setattr(grounding, "_step", step)
     resumed, done = started(videos, tmp_path / "cut", net=network(seed=9))
     assert same_weights(whole, resumed)
     assert done.history == expected.history
@@ -360,7 +351,7 @@ def test_a_finished_one_is_not_repeated_and_another_one_is_refused(videos, tmp_p
 TINY = Profile("tiny", "tests", 48, 8, 8, epochs=2)
 
 
-def test_a_run_cut_off_between_grounding_and_parsing_ends_the_same(tmp_path, monkeypatch):
+def test_a_run_cut_off_between_grounding_and_parsing_ends_the_same(tmp_path, monkeypatch, cut_off):
     """Pre-training and fine-tuning are one experiment, and one network."""
     experiment = replace(
         REGISTRY["cross_modal/pretrain_multi"],
@@ -368,15 +359,8 @@ def test_a_run_cut_off_between_grounding_and_parsing_ends_the_same(tmp_path, mon
     )
     options = {"profile": TINY, "device": "cpu", "progress": False}
     whole = run(experiment, runs=tmp_path / "whole", **options)
-    fit = experiments.fit
-
-    def nothing(*arguments, **settings):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(experiments, "fit", nothing)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(experiments, "fit", after=0):
         run(experiment, runs=tmp_path / "cut", **options)
-    monkeypatch.setattr(experiments, "fit", fit)
     monkeypatch.setattr(grounding, "_step", None)
     cut = run(experiment, runs=tmp_path / "cut", **options)
     assert cut.metrics == whole.metrics and cut.hash == whole.hash

@@ -1,8 +1,11 @@
 """Training: schedule, dropout, selection, resumption, devices."""
 
+import io
 import json
 import math
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -84,20 +87,10 @@ def test_another_seed_gives_other_numbers(videos, tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 6, 11])
-def test_a_run_cut_off_at_any_step_ends_the_same(videos, tmp_path, monkeypatch, stop_after):
+def test_a_run_cut_off_at_any_step_ends_the_same(videos, tmp_path, cut_off, stop_after):
     whole, expected = run(videos, tmp_path / "whole")
-    steps = iter(range(stop_after))
-    step = training._step
-
-    def mortal(*arguments):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return step(*arguments)
-
-    monkeypatch.setattr(training, "_step", mortal)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(training, "_step", after=stop_after):
         run(videos, tmp_path / "cut")
-    monkeypatch.setattr(training, "_step", step)
     # Other random numbers in between, as in a new process.
     resumed, result = run(videos, tmp_path / "cut", network=small(seed=9))
     assert same_weights(whole, resumed)
@@ -130,7 +123,7 @@ def adversary(seed=1):
 
 @pytest.mark.parametrize("stop_after", [2, 5, 8])
 def test_a_resumed_run_goes_on_with_the_strength_it_would_have_had(
-    videos, tmp_path, monkeypatch, stop_after
+    videos, tmp_path, monkeypatch, cut_off, stop_after
 ):
     adversarial = {"objective": AdversarialObjective(), "epochs": 2}
     step, strengths = training._step, []
@@ -145,15 +138,8 @@ def test_a_resumed_run_goes_on_with_the_strength_it_would_have_had(
     assert uncut == pytest.approx([math.tanh(5 * (i / 10 + 1 / 2)) for i in range(10)])
     assert "modality_accuracy" in expected.history[0]
 
-    def mortal(*arguments):
-        if len(strengths) == stop_after:
-            raise KeyboardInterrupt
-        return noting(*arguments)
-
-    monkeypatch.setattr(training, "_step", mortal)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(training, "_step", after=stop_after):
         run(videos, tmp_path / "cut", network=adversary(), **adversarial)
-    monkeypatch.setattr(training, "_step", noting)
     resumed, result = run(videos, tmp_path / "cut", network=adversary(seed=9), **adversarial)
     assert strengths == uncut
     assert same_weights(whole, resumed)  # the statistics of the batch norms too
@@ -175,12 +161,36 @@ def test_a_folder_of_another_run_is_refused(videos, tmp_path):
         run(videos, tmp_path, objective=Objective(visual_smoothing=0.0))
 
 
-def test_a_damaged_checkpoint_is_one_sentence(videos, tmp_path):
-    run(videos, tmp_path)
+DAMAGED = {
+    "half": lambda content: content[:1000],
+    "empty": lambda content: b"",
+    "text": lambda content: b"a checkpoint\n",
+    "foreign pickle": lambda content: pickle.dumps(Path("elsewhere")),
+    "other tensors": lambda content: saved({"weights": torch.zeros(2)}),
+    "one tensor": lambda content: saved(torch.zeros(2)),
+}
+
+
+def saved(content):
+    torch.save(content, buffer := io.BytesIO())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_checkpoint_is_one_sentence(videos, tmp_path, damage):
+    run(videos, tmp_path, epochs=1)
     path = tmp_path / training.CHECKPOINT
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(AvvpError, match="is not a checkpoint that can be read"):
-        run(videos, tmp_path)
+    path.write_bytes(DAMAGED[damage](path.read_bytes()))
+    with pytest.raises(AvvpError, match=r"not a checkpoint of tensors|of another conf") as caught:
+        run(videos, tmp_path, epochs=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_finished_run_without_its_weights_is_one_sentence(videos, tmp_path):
+    run(videos, tmp_path, epochs=1)
+    (tmp_path / training.SELECTED).unlink()
+    with pytest.raises(AvvpError, match=r"selected.pt is not there; delete its folder"):
+        run(videos, tmp_path, epochs=1)
 
 
 def scripted(monkeypatch, scores):

@@ -1,0 +1,50 @@
+"""Files of tensors: written whole or not at all, read without running what is in them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avvp.atomic import atomic_path
+from avvp.errors import AvvpError
+
+
+def write_checkpoint(content: dict, path: Path) -> None:
+    """Write tensors and plain containers to ``path``, whole or not at all."""
+    # Serialised in memory first: torch.save to a full disk speaks of positions in an archive, and
+    # the operating system of the disk.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read_checkpoint(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    advice: str = "save the network's state_dict",
+) -> Any:
+    """What ``torch.save`` wrote to ``path``: tensors and plain containers, nothing that runs code.
+
+    Args:
+        path: of the file.
+        device: for the tensors.
+        advice: what to do where the file is damaged.
+
+    Raises:
+        AvvpError: there is no such file, or it is no checkpoint, or it holds other objects.
+    """
+    try:
+        return torch.load(path, weights_only=True, map_location=device)
+    except FileNotFoundError:
+        raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
+    except IsADirectoryError:
+        raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
+    # On bytes that it did not write, torch.load raises whatever they lead it to, IndexError too.
+    except Exception:
+        raise AvvpError(
+            f"{path} is not a checkpoint of tensors that torch can read safely: it is damaged, or "
+            f"it holds other objects, which are not unpickled; {advice}."
+        ) from None
