@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.book.conftest import ROOT
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "atomic"),
+    ("errors", "atomic", "checkpoints"),
     ("events", "metrics", "curves", "thresholds", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration"),
