@@ -466,6 +466,12 @@ REGISTRY: dict[str, Experiment] = {
     for experiment in (
         Experiment("han/han", "HAN", _HAN_ROWS, model="han", core=True, embedded=True),
         Experiment(
+            "han/unsmoothed",
+            "HAN, no label smoothing",
+            model="han",
+            objective=Objective(visual_smoothing=0.0),
+        ),
+        Experiment(
             "reference/linear",
             "Linear, mean pooling",
             model="linear",
@@ -580,6 +586,20 @@ REGISTRY: dict[str, Experiment] = {
             "MA (C+R), four partners a video",
             refinement=Refinement(partners=4),
         ),
+        # What papers say and releases do not, see differences.csv.
+        _ma(
+            "two_terms",
+            "HAN, MA's protocol, two terms",
+            objective=Objective({"audio": 1.0, "visual": 1.0}, visual_smoothing=0.0),
+        ),
+        _ma(
+            "c_one_hot",
+            "MA (C), contrast as printed",
+            objective=ContrastiveObjective(label_smoothing=0.0),
+        ),
+        _refined(
+            "r_from_base", "MA (R), labels refined by HAN", after="ma/base", objective=Objective()
+        ),
         *_at_temperature(0.1),
         *_at_temperature(0.3),
         *_at_temperature(0.4),
@@ -625,6 +645,11 @@ REGISTRY: dict[str, Experiment] = {
         _assigned("soft", "hard"),
         _assigned("hard", "hard"),
         _mgn(
+            "soft_throughout",
+            "MGN, extra block soft too",
+            options={"extra_grouping": "intended"},
+        ),
+        _mgn(
             "localising",
             "MGN, ours: scored by segment, sound in its own time",
             options={"audio_time": "own", "score": "segments"},
@@ -667,6 +692,12 @@ REGISTRY: dict[str, Experiment] = {
             "Base + Adv + Skip, reversal from zero",
             skip=True,
             reversal="intended",
+        ),
+        _cross_modal(
+            "adv_skip_minus",
+            "Base + Adv + Skip, critic's loss subtracted",
+            skip=True,
+            objective=AdversarialObjective({**RELEASED_ADVERSARIAL_WEIGHTS, "modality": -0.3}),
         ),
         _cross_modal(
             "adv_skip_gcaa_intended",

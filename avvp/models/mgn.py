@@ -250,7 +250,7 @@ class MGN(nn.Module):
     segments (before the visual encoder) before the class tokens see them. From there on the time
     index of sound is that of the image. That block is hard where ``unimodal`` is soft, and soft
     where it is hard: the flag is inverted in the release. So the network is stochastic in training
-    for either choice.
+    for either choice, unless ``extra_grouping`` says otherwise.
 
     Args:
         depths: encoder blocks of audio, of visual, and across modalities.
@@ -263,6 +263,8 @@ class MGN(nn.Module):
             the mean of its audio and its visual token. Our reading, as above.
         audio_time: ``"visual"`` is the release, where sound is regrouped onto the visual segments.
             ``"own"`` leaves that block out, so that the audio segments keep their own time (ours).
+        extra_grouping: how that block assigns: ``"released"`` is the inverted flag, ``"intended"``
+            does as ``unimodal`` says.
         score: see :func:`score_map`; no loss sees such a score. ``"segments"``, ours, is no map:
             the classifier that has to recognise the class tokens also judges every encoded segment,
             and a modality's video probability is the mean of these, weighted by a softmax over time
@@ -282,6 +284,7 @@ class MGN(nn.Module):
         unimodal_grouping: bool = True,
         crossmodal_grouping: bool = True,
         audio_time: Literal["visual", "own"] = "visual",
+        extra_grouping: Literal["released", "intended"] = "released",
         score: Score = "released",
         width: int = 128,
         drop_path: float = 0.1,
@@ -304,6 +307,10 @@ class MGN(nn.Module):
                 raise AvvpError(f"{name} is {value!r}; it must be True or False.")
         if audio_time not in ("visual", "own"):
             raise AvvpError(f"audio_time is {audio_time!r}; it must be 'visual' or 'own'.")
+        if extra_grouping not in ("released", "intended"):
+            raise AvvpError(
+                f"extra_grouping is {extra_grouping!r}; it must be 'released' or 'intended'."
+            )
         if score not in get_args(Score):
             raise AvvpError(f"score is {score!r}; it must be one of {', '.join(get_args(Score))}.")
         if not unimodal_grouping and score != "video":
@@ -331,7 +338,8 @@ class MGN(nn.Module):
         self.visual_token = nn.Parameter(torch.zeros(CLASSES, width))
         self.audio_encoder = encoder(depths[0])
         if unimodal_grouping and audio_time == "visual":
-            self.segment_grouping = Grouping(SEGMENTS, width, hard=not hard)
+            hard_extra = hard != (extra_grouping == "released")
+            self.segment_grouping = Grouping(SEGMENTS, width, hard=hard_extra)
         if unimodal_grouping:
             self.audio_grouping = Grouping(CLASSES, width, hard=hard)
         self.visual_encoder = encoder(depths[1])

@@ -216,10 +216,18 @@ def test_training_is_stochastic_for_either_choice_and_evaluation_is_not(inputs, 
     assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("unimodal", ["soft", "hard"])
+def test_the_extra_grouping_can_do_as_it_is_told(unimodal):
+    hard = {
+        extra: network(unimodal=unimodal, extra_grouping=extra).segment_grouping.assignment.hard
+        for extra in ("released", "intended")
+    }
+    assert hard == {"released": unimodal == "soft", "intended": unimodal == "hard"}
+
+
 def test_the_soft_score_map_has_no_noise_of_its_own(inputs):
-    """With the extra block made soft and drop-path off, training equals evaluation."""
-    made = network(drop_path=0.0)
-    made.segment_grouping.assignment.hard = False
+    """With the extra block as soft as the others and drop-path off, training equals evaluation."""
+    made = network(drop_path=0.0, extra_grouping="intended")
     assert torch.equal(scores(parse(made.train(), inputs)), scores(parse(made.eval(), inputs)))
 
 
@@ -418,6 +426,7 @@ def test_token_mixing_has_its_own_hidden_size():
         ({"crossmodal": None}, "crossmodal is None; it must be 'soft' or 'hard'"),
         ({"score": "best"}, "score is 'best'; it must be one of released, printed"),
         ({"audio_time": "late"}, "audio_time is 'late'; it must be 'visual' or 'own'"),
+        ({"extra_grouping": "soft"}, "extra_grouping is 'soft'; it must be 'released' or"),
         ({"crossmodal_grouping": "no"}, "crossmodal_grouping is 'no'; it must be True or False"),
         ({"unimodal_grouping": False}, "score is 'released', but without unimodal grouping"),
         ({"width": 100}, "width is 100; it must be a multiple of 8"),
