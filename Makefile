@@ -10,6 +10,7 @@ TORCH ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EXCHANGE := $(VENV)/.ready-exchange
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: book test lab lint venv lock
@@ -18,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 book: $(READY)
 	$(BIN)/avvp book build --profile $(PROFILE) --data $(DATA) $(OPTIONS)
 
-test: $(READY)
+test: $(EXCHANGE)
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(READY)
@@ -42,9 +43,20 @@ $(READY): requirements.lock pyproject.toml
 	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' > $(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@
 
+# What other tools for sound events bring along: 450 MB, and one part is compiled. Tests compare with
+# them; nobody who reads or trains needs them.
+$(EXCHANGE): $(READY) requirements-exchange.lock
+	$(PIP) install --no-deps --requirement requirements-exchange.lock
+	@touch $@
+
 # Pins what is installed now; CONTRIBUTING.md says when. CUDA packages come with PyTorch where it
-# wants them, so the same file serves machines with and without a GPU.
-lock:
+# wants them, so the same file serves machines with and without a GPU. What requirements-exchange.lock
+# names stays there.
+lock: $(EXCHANGE)
 	$(BIN)/python -m pip freeze --all --exclude-editable \
-	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton|pip==)/d' > requirements.lock.part
+	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton|pip==)/d' \
+	  | awk -F== 'NR == FNR { apart[$$1]; next } \
+	      { print > (($$1 in apart ? "requirements-exchange" : "requirements") ".lock.part") }' \
+	      requirements-exchange.lock -
 	mv requirements.lock.part requirements.lock
+	mv requirements-exchange.lock.part requirements-exchange.lock

@@ -5,7 +5,15 @@ import sys
 from collections.abc import Sequence
 
 from avvp import __version__
-from avvp.commands import book, calibrate, data, reference_lines, reproduce, results
+from avvp.commands import (
+    book,
+    calibrate,
+    data,
+    evaluate,
+    reference_lines,
+    reproduce,
+    results,
+)
 from avvp.errors import AvvpError
 
 
@@ -14,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="avvp", description=__doc__)
     top.add_argument("--version", action="version", version=f"avvp {__version__}")
     groups = top.add_subparsers(dest="group", required=True, metavar="COMMAND")
-    for module in (book, calibrate, data, reference_lines, reproduce, results):
+    for module in (book, calibrate, data, evaluate, reference_lines, reproduce, results):
         module.add_commands(groups)
     return top
 

@@ -104,14 +104,7 @@ def decode(
     """
     if not isinstance(threshold, Thresholds):
         threshold = Thresholds(threshold, threshold)
-    if gate == "video":
-        gates = (parsing.video, parsing.video)
-    elif gate == "modality":
-        gates = (parsing.audio, parsing.visual)
-    elif gate is None:
-        gates = (None, None)
-    else:
-        raise AvvpError(f"gate is {gate!r}; it must be 'video', 'modality' or None.")
+    gates = _gates(parsing, gate)
     decided = []
     for segment, video in zip((parsing.segment_audio, parsing.segment_visual), gates, strict=True):
         if segment is None:
@@ -120,6 +113,39 @@ def decode(
         on = (segment >= threshold.segment).transpose(1, 2)  # (B, C, T)
         decided.append(on if video is None else on & (video >= threshold.video).unsqueeze(-1))
     return decided[0], decided[1]
+
+
+def decision_scores(parsing: Parsing, *, gate: Gate | None) -> tuple[Tensor | None, Tensor | None]:
+    """What :func:`decode` compares with one threshold: the smaller of a segment and its gate.
+
+    Args:
+        parsing: probabilities of B videos.
+        gate: as for :func:`decode`.
+
+    Returns:
+        ``(audio, visual)``, (B, C, T): ``decode(parsing, threshold=t, gate=gate)`` is where they
+        are at least t, for every t; None for a modality that is not parsed.
+    """
+    gates = _gates(parsing, gate)
+    scores = []
+    for segment, video in zip((parsing.segment_audio, parsing.segment_visual), gates, strict=True):
+        if segment is None:
+            scores.append(None)
+            continue
+        score = segment.transpose(1, 2)  # (B, C, T)
+        scores.append(score if video is None else torch.minimum(score, video.unsqueeze(-1)))
+    return scores[0], scores[1]
+
+
+def _gates(parsing: Parsing, gate: Gate | None) -> tuple[Tensor | None, Tensor | None]:
+    """The video probabilities (B, C) that audio and visual segments have to pass."""
+    if gate == "video":
+        return parsing.video, parsing.video
+    if gate == "modality":
+        return parsing.audio, parsing.visual
+    if gate is None:
+        return None, None
+    raise AvvpError(f"gate is {gate!r}; it must be 'video', 'modality' or None.")
 
 
 class Run(NamedTuple):

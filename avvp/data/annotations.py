@@ -186,7 +186,9 @@ def find_annotations() -> Path | None:
     return folder if (folder / AUDIO_FILE).is_file() else None
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A row of a table: its line in the file, where the header is line 1, and its fields."""
+
     line: int
     values: tuple[str, ...]
 
@@ -222,7 +224,7 @@ def read_annotations(folder: str | Path) -> Annotations:
     sha256: dict[str, str] = {}
     listed: dict[Split, dict[str, _Weak]] = {}
     for split, name in WEAK_FILES.items():
-        rows = _read_rows(folder / name, WEAK_COLUMNS, sha256)
+        rows = read_rows(folder / name, WEAK_COLUMNS, sha256)
         listed[split] = _weak_labels(folder / name, rows, findings)
     _refuse_shared_videos(folder, listed)
 
@@ -231,7 +233,7 @@ def read_annotations(folder: str | Path) -> Annotations:
     }
     masks: dict[str, dict[Split, Tensor]] = {}
     for name in (AUDIO_FILE, VISUAL_FILE):
-        rows = _read_rows(folder / name, DENSE_COLUMNS, sha256)
+        rows = read_rows(folder / name, DENSE_COLUMNS, sha256)
         masks[name] = {
             split: torch.zeros(len(listed[split]), CLASSES, SEGMENTS, dtype=torch.bool)
             for split in ("val", "test")
@@ -249,7 +251,7 @@ def read_annotations(folder: str | Path) -> Annotations:
     for split in ("val", "test"):
         _compare_weak_and_dense(WEAK_FILES[split], listed[split], splits[split], findings)
     if (folder / FULL_FILE).is_file():
-        rows = _read_rows(folder / FULL_FILE, WEAK_COLUMNS, sha256)
+        rows = read_rows(folder / FULL_FILE, WEAK_COLUMNS, sha256)
         _compare_full_list(folder / FULL_FILE, rows, listed, findings)
     return Annotations(
         splits,
@@ -265,10 +267,17 @@ class _Weak(NamedTuple):
     labels: tuple[str, ...]
 
 
-def _read_rows(path: Path, columns: tuple[str, ...], sha256: dict[str, str]) -> list[_Row]:
-    """The rows of a tab-separated file, reduced to ``columns``; notes its SHA-256."""
+def read_rows(
+    path: Path, columns: tuple[str, ...], sha256: dict[str, str] | None = None
+) -> list[Row]:
+    """The rows of a tab-separated file, reduced to ``columns``; notes its SHA-256 if asked to.
+
+    Raises:
+        AvvpError: it is not such a file, lacks a column, or a row has too few or too many fields.
+    """
     content = path.read_bytes()
-    sha256[path.name] = hashlib.sha256(content).hexdigest()
+    if sha256 is not None:
+        sha256[path.name] = hashlib.sha256(content).hexdigest()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -300,11 +309,12 @@ def _read_rows(path: Path, columns: tuple[str, ...], sha256: dict[str, str]) -> 
                 f"{path}, row {line}: {len(header)} tab-separated fields are expected, and there "
                 f"{'is' if len(fields) == 1 else 'are'} {len(fields)}; repair the row."
             )
-        rows.append(_Row(line, tuple(fields[place] for place in places)))
+        rows.append(Row(line, tuple(fields[place] for place in places)))
     return rows
 
 
-def _check_class(path: Path, line: int, label: str) -> str:
+def check_class(path: Path, line: int, label: str) -> str:
+    """``label``, if it is a class of LLP; else raises :class:`avvp.errors.AvvpError`."""
     if label not in _INDEX:
         raise AvvpError(
             f"{path}, row {line}: {label!r} is none of the 25 classes of LLP; see avvp.LABELS for "
@@ -326,7 +336,7 @@ def _second(path: Path, line: int, column: str, value: str) -> int:
     return second
 
 
-def _weak_labels(path: Path, rows: list[_Row], findings: list[Finding]) -> dict[str, _Weak]:
+def _weak_labels(path: Path, rows: list[Row], findings: list[Finding]) -> dict[str, _Weak]:
     videos: dict[str, _Weak] = {}
     for line, (video, listing) in rows:
         if not video:
@@ -336,7 +346,7 @@ def _weak_labels(path: Path, rows: list[_Row], findings: list[Finding]) -> dict[
                 f"{path}, row {line}: the video {video} stands in row {videos[video].line} "
                 "already; remove one of the two."
             )
-        labels = [_check_class(path, line, label) for label in listing.split(",")]
+        labels = [check_class(path, line, label) for label in listing.split(",")]
         if len(set(labels)) < len(labels):
             findings.append(Finding(path.name, line, "doubled label", video, listing))
         if "." in video:
@@ -362,14 +372,14 @@ def _refuse_shared_videos(folder: Path, listed: dict[Split, dict[str, _Weak]]) -
 
 def _mark_seconds(
     path: Path,
-    rows: list[_Row],
+    rows: list[Row],
     annotated: dict[str, tuple[Split, int]],
     masks: dict[Split, Tensor],
     findings: list[Finding],
 ) -> None:
     spans: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for line, (video, onset, offset, label) in rows:
-        _check_class(path, line, label)
+        check_class(path, line, label)
         start = _second(path, line, "onset", onset)
         stop = _second(path, line, "offset", offset)
         detail = f"{label}, {start} to {stop} s"
@@ -424,7 +434,7 @@ def _compare_weak_and_dense(
 
 
 def _compare_full_list(
-    path: Path, rows: list[_Row], listed: dict[Split, dict[str, _Weak]], findings: list[Finding]
+    path: Path, rows: list[Row], listed: dict[Split, dict[str, _Weak]], findings: list[Finding]
 ) -> None:
     # The split files have reported doubled labels and fractional windows of the same videos.
     full = _weak_labels(path, rows, [])

@@ -14,6 +14,7 @@ from avvp.events import (
     SEGMENTS,
     Parsing,
     Run,
+    decision_scores,
     decode,
     runs_to_segments,
     segments_to_runs,
@@ -102,3 +103,23 @@ def test_runs_by_hand():
     assert segments_to_runs(mask) == [Run(0, 1, 0, 1), Run(0, 1, 9, 10), Run(1, 24, 2, 5)]
     assert segments_to_runs(torch.ones(1, 1, SEGMENTS)) == [Run(0, 0, 0, SEGMENTS)]
     assert segments_to_runs(torch.zeros(1, CLASSES, SEGMENTS)) == []
+
+
+@pytest.mark.parametrize("gate", ["video", "modality", None])
+def test_decoding_compares_one_score_with_a_threshold(gate):
+    shapes = ((6, CLASSES),) * 3 + ((6, SEGMENTS, CLASSES),) * 2
+    generator = torch.Generator().manual_seed(0)
+    parsing = Parsing(*(torch.rand(shape, generator=generator) for shape in shapes), extras={})
+    for threshold in (0.0, 0.3, 0.5, 0.9):
+        decided = decode(parsing, threshold=threshold, gate=gate)
+        scores = decision_scores(parsing, gate=gate)
+        for mask, score in zip(decided, scores, strict=True):
+            assert mask.equal(score >= threshold)
+
+
+def test_scores_of_one_modality_and_an_unknown_gate():
+    whole = parsing()
+    heard = whole._replace(visual=None, segment_visual=None)
+    assert decision_scores(heard, gate="video")[1] is None
+    with pytest.raises(AvvpError, match="gate is 'door'"):
+        decision_scores(whole, gate="door")
