@@ -32,6 +32,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Delete what :func:`atomic_path` left beside ``folder / name`` when its process was killed.
+
+    Args:
+        folder: need not exist.
+        name: a file name, or a pattern of some. No other process may be writing these files.
+    """
+    for path in folder.glob(f".{name}.*.part"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Replace the content of ``path`` by ``text`` (UTF-8), completely or not at all."""
     with atomic_path(path) as temporary:

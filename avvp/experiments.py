@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 import avvp
+from avvp.atomic import remove_leftovers
 from avvp.curves import overlap_curve, reliability, telling_videos, threshold_curve
 from avvp.data import load
 from avvp.data.oracle import oracle
@@ -153,7 +154,10 @@ def is_current(run: Run) -> bool:
 def weights_path(
     experiment: Experiment, *, profile: Profile, source: Source, seed: int, runs: Path
 ) -> Path:
-    """Where the weights that a run selected lie, for those that come after it."""
+    """Where the weights that a run selected lie, for those that come after it.
+
+    They are there when its training is finished, and not before.
+    """
     found = run_hash(experiment.configuration(profile), source.fingerprint, seed)
     path = run_path(
         runs, data=source.name, profile=profile.name, experiment=experiment.name, seed=seed
@@ -210,12 +214,14 @@ def run(
     source = open_source(data, profile)
     configuration = experiment.configuration(profile)
     found = run_hash(configuration, source.fingerprint, seed)
+    place = {"profile": profile, "source": source, "seed": seed, "runs": runs}
+    folder = weights_path(experiment, **place).parent
+    remove_leftovers(folder.parents[1], f"seed-{seed}.*")
     with PeakMemory(chosen) as memory:
         test = _split(source, "test", profile, chosen)
         if test.true_audio is None or test.true_visual is None:
             raise AvvpError(f"The test split of {data} has no annotated seconds: nothing to score.")
         here = experiment.at(profile)
-        place = {"profile": profile, "source": source, "seed": seed, "runs": runs}
         before = REGISTRY[experiment.after] if experiment.after else None
         base = before and _network_before(experiment, before, chosen, **place)
         if experiment.training is not None:
@@ -225,7 +231,7 @@ def run(
                 base=base,
                 seed=seed,
                 device=chosen,
-                folder=weights_path(experiment, **place).parent,
+                folder=folder,
                 simulated=source.simulated,
                 progress=progress,
             )

@@ -5,6 +5,7 @@ this process to its neighbours or to a cluster. A job leaves nothing behind but 
 cut off, even by ``kill -9``, goes on where it stood when the same command is given again.
 """
 
+import errno
 import importlib
 import importlib.util
 import traceback
@@ -53,6 +54,9 @@ FAILURES = (
 )
 """What a wrong experiment, a full disk or an exhausted device raises: others still run."""
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the operating system says when a disk, or a user's share of it, is full."""
+
 
 class Job(NamedTuple):
     """One run to make."""
@@ -63,6 +67,21 @@ class Job(NamedTuple):
     def __str__(self) -> str:
         return f"{self.experiment.name} seed {self.seed}"
 
+    @property
+    def before(self) -> "list[Job]":
+        """What it comes after, the nearest first."""
+        name = self.experiment.after
+        job = name and Job(REGISTRY[name], self.seed)
+        return [job, *job.before] if job else []
+
+
+class Outcome(NamedTuple):
+    """What became of a job."""
+
+    job: Job
+    failure: str | None  # in one line
+    disk_full: bool = False
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -72,6 +91,7 @@ class Reproduction:
         made: jobs that ran.
         present: how many runs were there already.
         failed: job -> the reason, in one line.
+        not_run: job -> the reason: what it comes after failed, or the disk was full.
         left_out: experiments that cannot run on this data, or that the profile leaves out, with
             the reason.
     """
@@ -79,6 +99,7 @@ class Reproduction:
     made: list[str]
     present: int
     failed: dict[str, str]
+    not_run: dict[str, str]
     left_out: dict[str, str]
 
 
@@ -95,38 +116,38 @@ def missing(
     Raises:
         AvvpError: a run that is there cannot be read.
     """
-    found = []
     # Seeds outermost: after one round every experiment has a number.
-    for seed in range(1, seeds + 1):
-        for experiment in experiments:
-            wanted = run_hash(experiment.configuration(profile), source.fingerprint, seed)
-            place = {
-                "data": source.name,
-                "profile": profile.name,
-                "experiment": experiment.name,
-                "seed": seed,
-            }
-            paths = (run_path(root, **place) for root in roots)
-            if not any(path.exists() and read_run(path).hash == wanted for path in paths):
-                found.append(Job(experiment, seed))
-    return found
+    jobs = [Job(experiment, seed) for seed in range(1, seeds + 1) for experiment in experiments]
+    return [job for job in jobs if not _is_made(job, profile, source, roots)]
+
+
+def _is_made(job: Job, profile: Profile, source: Source, roots: Sequence[Path]) -> bool:
+    """Whether there is a run of the present configuration and data under any root."""
+    wanted = run_hash(job.experiment.configuration(profile), source.fingerprint, job.seed)
+    place = {
+        "data": source.name,
+        "profile": profile.name,
+        "experiment": job.experiment.name,
+        "seed": job.seed,
+    }
+    paths = (run_path(root, **place) for root in roots)
+    return any(path.exists() and read_run(path).hash == wanted for path in paths)
 
 
 def in_waves(
     jobs: Sequence[Job], *, profile: Profile, source: Source, runs: Path
 ) -> list[list[Job]]:
-    """The jobs, and those whose weights they start from where these are missing, in an order.
+    """The jobs, and those whose weights they start from where these are not made, in an order.
 
     A job of one wave needs nothing but jobs of earlier waves.
     """
     todo = {str(job): job for job in jobs}
     for job in jobs:
-        experiment = job.experiment
-        while experiment.after:
-            experiment = REGISTRY[experiment.after]
+        for earlier in job.before:
             place = {"profile": profile, "source": source, "seed": job.seed, "runs": runs}
-            if not weights_path(experiment, **place).exists():
-                earlier = Job(experiment, job.seed)
+            weights = weights_path(earlier.experiment, **place)
+            # Weights without a run: it was cut off between training and scoring.
+            if not (weights.exists() and _is_made(earlier, profile, source, [runs])):
                 todo.setdefault(str(earlier), earlier)
     depths = sorted({job.experiment.depth for job in todo.values()})
     return [[job for job in todo.values() if job.experiment.depth == depth] for depth in depths]
@@ -148,7 +169,8 @@ def reproduce(
     """Train and score what is missing in ``runs`` and ``results``; an experiment that fails does
     not stop the others.
 
-    What an experiment comes after is trained first, if its weights are not in ``runs``.
+    What an experiment comes after is trained first, if its weights are not in ``runs``. When the
+    disk is full, no further job begins.
 
     Args:
         profile: a name in :data:`avvp.experiments.PROFILES`.
@@ -190,7 +212,8 @@ def reproduce(
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
     arguments = {"profile": size, "data": data, "device": device, "runs": runs}
-    failed, made = {}, []
+    made, failed, not_run = [], {}, {}
+    disk_full = False
     with (
         _backend(backend, jobs),
         tqdm(
@@ -206,36 +229,52 @@ def reproduce(
         handed = "list" if backend == "ray" else "generator_unordered"
         try:
             for wave in waves:
+                for job in wave:
+                    lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
+                    if lost:
+                        not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
+                ready = [job for job in wave if str(job) not in not_run]
+                # joblib asks for the next job when a worker is free for it.
                 outcomes = joblib.Parallel(return_as=handed)(
-                    joblib.delayed(_attempt)(job, arguments) for job in wave
+                    joblib.delayed(_attempt)(job, arguments) for job in ready if not disk_full
                 )
-                for job, failure in outcomes:
+                for job, failure, full in outcomes:
+                    disk_full |= full
                     if failure is None:
                         made.append(str(job))
                     else:
                         failed[str(job)] = failure
                     bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
                     bar.update()
+                unfinished = {str(job) for job in ready} - {*made, *failed}
+                not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
         except joblib.externals.loky.process_executor.TerminatedWorkerError:
             raise AvvpError(
                 "A worker process was killed, most likely for lack of memory; give the command "
                 "again with fewer --jobs: what is finished is kept."
             ) from None
-    return Reproduction(made, len(wanted) * count - len(todo), failed, left_out)
+    return Reproduction(made, len(wanted) * count - len(todo), failed, not_run, left_out)
 
 
-def _attempt(job: Job, arguments: dict[str, Any]) -> tuple[Job, str | None]:
-    """Run one job; returns it with the reason of its failure, if it failed."""
+def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
+    """Run one job."""
     try:
         run(job.experiment, seed=job.seed, **arguments)
     except AvvpError as error:
-        return job, str(error)
+        return Outcome(job, str(error))
     except FAILURES as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return Outcome(
+                job,
+                f"The disk of {arguments['runs']} is full ({error.strerror}): make room and give "
+                "the same command again; what is finished is kept.",
+                disk_full=True,
+            )
         ours = [f for f in traceback.extract_tb(error.__traceback__) if "avvp" in f.filename][-1]
         place = f"{Path(ours.filename).name}:{ours.lineno}"
         lines = f"{type(error).__name__}: {error}".splitlines()
-        return job, f"{lines[0]} ({place})"
-    return job, None
+        return Outcome(job, f"{lines[0]} ({place})")
+    return Outcome(job, None)
 
 
 @contextmanager

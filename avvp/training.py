@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from avvp.atomic import remove_leftovers
 from avvp.checkpoints import read_checkpoint, write_checkpoint
 from avvp.data.videos import Batch, Videos
 from avvp.errors import AvvpError
@@ -31,7 +32,10 @@ from avvp.thresholds import best_of_each_class, best_pair
 
 Precision = Literal["float32", "bfloat16"]
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+"""The weights to select so far, while a course is on its way."""
 SELECTED = "selected.pt"
+"""The selected weights: there as soon as a course is finished, and not before."""
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -521,6 +525,7 @@ class Course:
         )
         if optimizer_state:
             self.optimizer.load_state_dict(optimizer_state)
+        remove_leftovers(self._folder)
         self.state = self._restored()
         self._started = time.monotonic() - self.state["seconds"]
         self._saved = time.monotonic()
@@ -577,13 +582,15 @@ class Course:
         self.state["history"].append(dict(entry))
         if keep:
             self.state["best_score"], self.state["best_epoch"] = score, self.state["epoch"]
-            write_checkpoint(self._network.state_dict(), self._folder / SELECTED)
+            write_checkpoint(self._network.state_dict(), self._folder / BEST)
         self.state |= {"epoch": self.state["epoch"] + 1, "step": 0, "sums": {}}
         self._save()
 
     def finish(self) -> None:
         """Leave the selected weights in the network."""
         self._bar.close()
+        if (self._folder / BEST).exists():
+            (self._folder / BEST).replace(self._folder / SELECTED)
         read_weights(self._network, self._folder / SELECTED)
 
     def _save(self) -> None:

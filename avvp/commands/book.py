@@ -77,7 +77,9 @@ def _build(options: argparse.Namespace) -> None:
         # Two small runs side by side keep two cores busier than one run that waits for both.
         made = reproduce(**parameters, jobs=options.jobs if chosen.type == "cpu" else 1)
         if made.failed:
-            reasons = "; ".join(f"{job}: {reason}" for job, reason in made.failed.items())
+            reasons = "; ".join(
+                f"{job}: {reason}" for job, reason in (made.failed | made.not_run).items()
+            )
             raise AvvpError(f"Some experiments failed, so the book was not made: {reasons}")
         print(f"{time.monotonic() - started:7.1f} s  {len(made.made)} runs, {made.present} kept")
     executed = bookmaking.execute_chapters(HOME, parameters, force=options.force, jobs=options.jobs)

@@ -36,9 +36,12 @@ def _reproduce(options: argparse.Namespace) -> int:
         runs=options.runs,
         results=options.results,
     )
-    print(f"{len(done.made)} runs made, {done.present} were there, {len(done.failed)} failed.")
+    counts = f"{len(done.made)} runs made, {done.present} were there, {len(done.failed)} failed"
+    print(counts + (f", {len(done.not_run)} not run." if done.not_run else "."))
     for name, reason in done.left_out.items():
         print(f"left out: {name}: {reason}")
     for job, reason in done.failed.items():
         print(f"failed: {job}: {reason}")
+    for job, reason in done.not_run.items():
+        print(f"not run: {job}: {reason}")
     return 1 if done.failed else 0

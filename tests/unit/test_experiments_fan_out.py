@@ -249,12 +249,22 @@ def test_without_its_first_stage_a_run_says_what_to_do(roots):
         run(REGISTRY["ma/cr"], profile=PROFILES["smoke"], runs=roots["runs"], progress=False)
 
 
-def test_a_first_stage_that_fails_is_named_by_what_comes_after(monkeypatch, reproduce_here):
+def test_what_comes_after_a_failure_is_not_run_and_says_why(
+    monkeypatch, capsys, reproduce_here, roots
+):
     broken = replace(REGISTRY["ma/c"], options={"width": -1})
     monkeypatch.setitem(REGISTRY, "ma/c", broken)
-    failed = reproduce_here(only="ma/cr").failed
-    assert failed["ma/c seed 1"].startswith("RuntimeError")
-    assert failed["ma/cr seed 1"].startswith("ma/cr comes after ma/c, whose weights")
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {n: REGISTRY[n] for n in ("ma/cr", "ma/base")})
+    done = reproduce_here(only=None)
+    assert done.made == ["ma/base seed 1"]
+    assert list(done.failed) == ["ma/c seed 1"]
+    assert done.failed["ma/c seed 1"].startswith("RuntimeError")
+    assert done.not_run == {"ma/cr seed 1": "it comes after ma/c seed 1, which was not made"}
+    folders = [f"--{name}={path}" for name, path in roots.items()]
+    assert main(["reproduce", "--profile=smoke", "--device=cpu", *folders]) == 1
+    told = capsys.readouterr().out
+    assert "0 runs made, 1 were there, 1 failed, 1 not run." in told
+    assert "not run: ma/cr seed 1: it comes after ma/c seed 1, which was not made" in told
 
 
 def test_rescoring_changes_segments_and_nothing_else(reproduce_here, roots):
