@@ -1,4 +1,4 @@
-"""A reproduction that is killed, or whose disk is full, ends with the numbers of one that is not."""
+"""Killed, or on a full disk, a reproduction ends with the numbers of one that was left alone."""
 
 import errno
 import multiprocessing
