@@ -13,6 +13,7 @@ from avvp.commands import (
     reference_lines,
     reproduce,
     results,
+    sweep,
 )
 from avvp.errors import AvvpError
 
@@ -22,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="avvp", description=__doc__)
     top.add_argument("--version", action="version", version=f"avvp {__version__}")
     groups = top.add_subparsers(dest="group", required=True, metavar="COMMAND")
-    for module in (book, calibrate, data, evaluate, reference_lines, reproduce, results):
+    for module in (book, calibrate, data, evaluate, reference_lines, reproduce, results, sweep):
         module.add_commands(groups)
     return top
 

@@ -53,6 +53,7 @@ from avvp.training import (
     read_weights,
     seeded,
 )
+from avvp.worlds import SWEEP, at_world, is_world, simulator_of
 
 __all__ = [
     "PROFILES",
@@ -119,18 +120,18 @@ class Source(NamedTuple):
 
 
 def open_source(data: str, profile: Profile) -> Source:
-    """What ``--data`` means: ``"sim"``, or the path of an HDF5 file.
+    """What ``--data`` means: ``"sim"``, another world of :mod:`avvp.worlds`, or an HDF5 file.
 
     Raises:
         AvvpError: there is no such file, or it is not one of ours.
     """
-    if data != "sim":
+    if not is_world(data):
         told = describe(data, check=False)
         simulated = told.provenance.get("source") == "simulated"
         return Source(Path(data).name, Path(data), simulated, told.fingerprint)
-    config = SimulatorConfig(train=profile.train, val=profile.val, test=profile.test)
+    config = simulator_of(data, profile)
     fingerprint = "-".join(config.fingerprint(split) for split in SPLITS)
-    return Source("sim", config, True, fingerprint)
+    return Source(data, config, True, fingerprint)
 
 
 @lru_cache(maxsize=len(SPLITS))
@@ -141,12 +142,13 @@ def _split(source: Source, split: str, profile: Profile, device: torch.device) -
 
 def is_current(run: Run) -> bool:
     """Whether the registry, and the simulator, would determine the same run today."""
-    if run.experiment not in REGISTRY or run.profile not in PROFILES:
+    profile = {**PROFILES, SWEEP.name: SWEEP}.get(run.profile)
+    if run.experiment not in REGISTRY or profile is None:
         return False
-    profile = PROFILES[run.profile]
     fingerprint = run.data_fingerprint
-    if run.data == "sim":
-        fingerprint = open_source("sim", profile).fingerprint
+    if is_world(run.data):
+        profile = at_world(profile, run.data)
+        fingerprint = open_source(run.data, profile).fingerprint
     configuration = REGISTRY[run.experiment].configuration(profile)
     return run.hash == run_hash(configuration, fingerprint, run.seed)
 
@@ -201,7 +203,7 @@ def run(
     Args:
         experiment: an entry of the registry.
         profile: how much of it.
-        data: ``"sim"`` or the path of an HDF5 file.
+        data: ``"sim"``, another world of :mod:`avvp.worlds`, or the path of an HDF5 file.
         seed: of training.
         device: see :func:`avvp.training.choose_device`.
         runs: where the run lands, and where the run that this one comes after has left its weights.
@@ -211,6 +213,7 @@ def run(
         AvvpError: the run that this one comes after is not there.
     """
     chosen = choose_device(device)
+    profile = at_world(profile, data)
     source = open_source(data, profile)
     configuration = experiment.configuration(profile)
     found = run_hash(configuration, source.fingerprint, seed)

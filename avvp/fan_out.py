@@ -32,6 +32,7 @@ from avvp.experiments import (
 )
 from avvp.results import RESULTS, RUNS, read_run, run_hash, run_path
 from avvp.training import choose_device
+from avvp.worlds import at_world
 
 BACKENDS: dict[str, str | None] = {
     "sequential": None,
@@ -197,6 +198,7 @@ def reproduce(
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
     choose_device(device)
+    size = at_world(size, data)
     source = open_source(data, size)
     left_out, wanted = {}, []
     for experiment in find_experiments(only or "*"):

@@ -322,11 +322,28 @@ def _at_temperature(temperature: float) -> tuple[Experiment, Experiment]:
     )
 
 
+def _at_smoothing(label_smoothing: float) -> tuple[Experiment, Experiment]:
+    """The base model and its retraining, both with the contrastive target smoothed so much."""
+    first = f"c_smoothing_{label_smoothing:g}"
+    objective = ContrastiveObjective(label_smoothing=label_smoothing)
+    told = f"contrastive target smoothed by {label_smoothing:g}"
+    settings = {"objective": objective, "profiles": ("smoke", "sweep")}
+    return (
+        _ma(first, f"MA (C), {told}", **settings),
+        _refined(
+            f"cr_smoothing_{label_smoothing:g}",
+            f"MA (C+R), {told}",
+            after=f"ma/{first}",
+            **settings,
+        ),
+    )
+
+
 def _mgn(variant: str, title: str, rows: tuple[Row, ...] = (), **changes: Any) -> Experiment:
     settings = {
         "model": "mgn",
         "objective": Objective(_MGN_TERMS),
-        "overrides": dict.fromkeys(("quick", "medium"), _MGN_SHORT)
+        "overrides": dict.fromkeys(("quick", "medium", "sweep"), _MGN_SHORT)
         if changes.get("training", True)
         else {},
     }
@@ -603,6 +620,8 @@ REGISTRY: dict[str, Experiment] = {
         *_at_temperature(0.1),
         *_at_temperature(0.3),
         *_at_temperature(0.4),
+        *_at_smoothing(0.0),
+        *_at_smoothing(0.3),
         _mgn("mgn", "MGN", _MGN_ROWS, core=True, embedded=True),
         _mgn(
             "c",

@@ -19,8 +19,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("events", "metrics", "curves", "thresholds", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration", "exchange"),
-    ("embedding", "registry", "model_size"),
-    ("experiments", "fan_out", "tables", "claims", "studies"),
+    ("embedding", "registry", "model_size", "worlds"),
+    ("experiments", "fan_out", "tables", "claims", "studies", "sweep"),
     ("figures", "cells", "bookmaking"),
     ("commands", "cli"),
 )
