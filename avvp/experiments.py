@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,6 @@ import torch
 
 import avvp
 from avvp.atomic import remove_leftovers
-from avvp.curves import overlap_curve, reliability, telling_videos, threshold_curve
 from avvp.data import load
 from avvp.data.oracle import oracle
 from avvp.data.simulate import SPLITS, SimulatorConfig
@@ -27,10 +27,10 @@ from avvp.data.store import describe
 from avvp.data.videos import Batch, Videos
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
-from avvp.events import Gate, Parsing, Thresholds, decode
+from avvp.events import Gate, Parsing, Thresholds
 from avvp.grounding import pretrain
 from avvp.losses import Targets
-from avvp.metrics import METRICS, evaluate, evaluate_videos
+from avvp.metrics import METRICS
 from avvp.models import build
 from avvp.published import Row, published_cells
 from avvp.refinement import refine, removals
@@ -43,6 +43,7 @@ from avvp.registry import (
     Profile,
 )
 from avvp.results import HOME, RUNS, Run, run_hash, run_path, write_run
+from avvp.scored import scored
 from avvp.training import (
     SELECTED,
     PeakMemory,
@@ -67,15 +68,13 @@ __all__ = [
     "is_current",
     "one_step",
     "open_source",
+    "predict_again",
     "rows_without_experiment",
     "run",
     "weights_path",
 ]
-
-TIMELINES = 8
-"""Test videos whose probabilities a run keeps for figures."""
-GATES: tuple[Gate | None, ...] = ("video", "modality", None)
-"""The rules of :func:`avvp.decode` by which every run scores its probabilities besides its own."""
+_THRESHOLDS = tuple(f"thresholds/{name}" for name in Thresholds._fields)
+"""Arrays of a run that tuned them."""
 
 
 def get_profile(name: str) -> Profile:
@@ -181,20 +180,11 @@ def run(
     """Train, score on the test split, and write the run to ``runs``.
 
     A run that was cut off goes on from its last checkpoint. Besides the ten numbers of :class:`Run`
-    its file of arrays holds:
+    its file of arrays holds those of :func:`avvp.scored.scored`, and:
 
-    * ``per_video`` (N, 10) float16, per cent, by :data:`avvp.metrics.METRICS`; here and in the
-      next arrays a score is NaN that a method of one modality does not have, and what is named
-      after the other modality is left out;
-    * ``gates`` (3, 10): the ten numbers under each of :data:`GATES`;
-    * ``threshold_curve`` (19, 10) and ``overlap_curve`` (9, 5): see :mod:`avvp.curves`;
-    * ``reliability/`` + ``video``, ``audio``, ``visual``, ``segment_audio``, ``segment_visual``
-      (20, 3): see :func:`avvp.curves.reliability`; the video's truth is its weak label;
     * ``history/`` + every entry of :attr:`avvp.training.FitResult.history` (epochs,), and
       ``selected_epoch``;
     * ``thresholds/video``, ``thresholds/segment``, () or (C,), where they were tuned;
-    * ``timelines/`` of some test videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T),
-      the five probabilities of :class:`avvp.Parsing`, and every extra that it has a video;
     * ``pretraining/`` + every entry of :attr:`avvp.grounding.PretrainingResult.history`,
       ``selected_epoch`` and ``connected``, where the network was pre-trained;
     * ``refinement/`` + every entry of :func:`avvp.refinement.removals`, where labels were refined;
@@ -243,9 +233,9 @@ def run(
         else:
             parsed = _decoded(experiment, source)
 
-    truth = test.true_audio.cpu(), test.true_visual.cpu()
-    decided = decode(parsed.parsing, threshold=parsed.thresholds, gate=experiment.gate)
-    evaluation = evaluate_videos(*decided, *truth)
+    evaluation, arrays = scored(
+        parsed.parsing, test, threshold=parsed.thresholds, gate=experiment.gate
+    )
     result = Run(
         experiment=experiment.name,
         profile=profile.name,
@@ -270,17 +260,56 @@ def run(
         hash=found,
         after=before and run_hash(before.configuration(profile), source.fingerprint, seed),
     )
-    arrays = {
-        "per_video": evaluation.per_video.numpy().astype(np.float16),
-        "gates": _gates(parsed, *truth),
-        "threshold_curve": threshold_curve(parsed.parsing, *truth, gate=experiment.gate).numpy(),
-        "overlap_curve": overlap_curve(*decided, *truth).numpy(),
-        **_reliabilities(parsed.parsing, test.weak.cpu(), *truth),
-        **parsed.arrays,
-        **_timelines(parsed.parsing, test.ids, *truth),
-    }
-    write_run(runs, result, arrays)
+    write_run(runs, result, arrays | parsed.arrays)
     return result
+
+
+class Predicted(NamedTuple):
+    """The test split as a finished run saw it."""
+
+    parsing: Parsing
+    videos: Videos
+    thresholds: float | Thresholds
+    gate: Gate | None
+
+
+def predict_again(
+    done: Run, arrays: Mapping[str, np.ndarray], *, data: str, device: str, runs: Path
+) -> Predicted:
+    """Predict the test split of a finished run anew, from the weights that it selected.
+
+    Args:
+        done: the run.
+        arrays: its arrays; thresholds that it tuned are among them.
+        data: as for :func:`run`.
+        device: see :func:`avvp.training.choose_device`.
+        runs: where it, or the run that it comes after, has left its weights.
+
+    Raises:
+        AvvpError: the registry or ``data`` determines another run today, or there are no weights.
+    """
+    told = f"{done.experiment} (profile {done.profile}, seed {done.seed})"
+    profile = at_world(SWEEP if done.profile == SWEEP.name else get_profile(done.profile), data)
+    (experiment,) = find_experiments(done.experiment)
+    source, chosen = open_source(data, profile), choose_device(device)
+    if done.hash != run_hash(experiment.configuration(profile), source.fingerprint, done.seed):
+        raise AvvpError(
+            f"{told} is stale, or was made on other data than {data}: it cannot be predicted again."
+        )
+    test = _split(source, "test", profile, chosen)
+    place = {"profile": profile, "source": source, "seed": done.seed, "runs": runs}
+    trained = experiment if experiment.training else REGISTRY.get(experiment.after or "")
+    if trained is None:
+        return Predicted(_decoded(experiment, source).parsing, test, 0.5, experiment.gate)
+    path = weights_path(trained, **place)
+    if not path.exists():
+        raise AvvpError(f"{told} cannot be predicted again: its weights are not at {path}.")
+    network = _network(experiment.at(profile), path, chosen)
+    parsing = predict(network, test, precision=trained.at(profile).training.precision)
+    tuned = [arrays[name] for name in _THRESHOLDS if name in arrays]
+    # A number stays one: a tensor of it would be compared in another precision.
+    cuts = [torch.from_numpy(cut) if cut.ndim else cut.item() for cut in tuned]
+    return Predicted(parsing, test, Thresholds(*cuts) if cuts else 0.5, experiment.gate)
 
 
 class _Parsed(NamedTuple):
@@ -320,9 +349,14 @@ def _network_before(
             f"seed {seed}) are not at {path}; `avvp reproduce --profile {profile.name} --only "
             f"{experiment.name}` makes both."
         )
-    maker = (before if experiment.training else experiment).at(profile)
-    network = build(maker.model, **maker.options).to(device)
-    read_weights(network, path)
+    maker = before if experiment.training else experiment
+    return _network(maker.at(profile), path, device)
+
+
+def _network(here: Experiment, weights: Path, device: torch.device) -> torch.nn.Module:
+    """The network of an experiment with these weights."""
+    network = build(here.model, **here.options).to(device)
+    read_weights(network, weights)
     return network.eval()
 
 
@@ -389,7 +423,7 @@ def _trained(
     arrays |= _columns("history", fitted.history)
     arrays["selected_epoch"] = np.array(fitted.selected_epoch)
     if here.training.tuned:
-        arrays |= {f"thresholds/{k}": np.asarray(v) for k, v in fitted.thresholds._asdict().items()}
+        arrays |= dict(zip(_THRESHOLDS, map(np.asarray, fitted.thresholds), strict=True))
     if here.embedded:
         drawn = event_embedding(network, test, precision=precision)
         arrays |= {f"embedding/{k}": v for k, v in drawn.items()}
@@ -412,50 +446,6 @@ def _rescored(before: Experiment, network: torch.nn.Module, test: Videos) -> _Pa
 
 def _parameters(network: torch.nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def _gates(parsed: _Parsed, *truth: torch.Tensor) -> np.ndarray:
-    decided = (decode(parsed.parsing, threshold=parsed.thresholds, gate=g) for g in GATES)
-    scores = [evaluate(*masks, *truth) for masks in decided]
-    return np.array([[ten.get(name, np.nan) for name in METRICS] for ten in scores])
-
-
-def _reliabilities(
-    parsing: Parsing, weak: torch.Tensor, true_audio: torch.Tensor, true_visual: torch.Tensor
-) -> dict[str, np.ndarray]:
-    truths = {
-        "video": weak,
-        "audio": true_audio.any(dim=-1),
-        "visual": true_visual.any(dim=-1),
-        "segment_audio": true_audio.transpose(1, 2),
-        "segment_visual": true_visual.transpose(1, 2),
-    }
-    return {
-        f"reliability/{name}": reliability(getattr(parsing, name), truth).numpy()
-        for name, truth in truths.items()
-        if getattr(parsing, name) is not None
-    }
-
-
-def _timelines(
-    parsing: Parsing,
-    ids: tuple[str, ...],
-    true_audio: torch.Tensor,
-    true_visual: torch.Tensor,
-) -> dict[str, np.ndarray]:
-    index = telling_videos(true_audio, true_visual, count=TIMELINES)
-    probabilities = {**parsing._asdict(), **parsing.extras}
-    del probabilities["extras"]
-    return {
-        "timelines/ids": np.array([ids[row] for row in index.tolist()]),
-        "timelines/true_audio": true_audio[index].numpy(),
-        "timelines/true_visual": true_visual[index].numpy(),
-        **{
-            f"timelines/{name}": value[index].numpy().astype(np.float16)
-            for name, value in probabilities.items()
-            if value is not None
-        },
-    }
 
 
 def one_step(experiment: Experiment, *, runs: Path) -> Run:

@@ -103,10 +103,15 @@ def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> P
     path = run_path(
         root, data=run.data, profile=run.profile, experiment=run.experiment, seed=run.seed
     )
-    with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
+    write_arrays(path, arrays)
     _write_json(path, run)
     return path
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the arrays beside the JSON at ``path``, completely or not at all."""
+    with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def _write_json(path: Path, run: Run) -> None:

@@ -34,7 +34,7 @@ from avvp.cells import agreement, code, show, show_text
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import draw_blocks, world_of
-from avvp.experiments import GATES, REGISTRY
+from avvp.experiments import REGISTRY
 from avvp.figures import note, use_style
 from avvp.figures.contrast import by_temperature, contrastive_curves, similarity_maps
 from avvp.losses import ContrastiveObjective, contrast, weak_targets
@@ -44,6 +44,7 @@ from avvp.models.layers import segment_similarity
 from avvp.models.released import released_name
 from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 from avvp.results import HOME, estimate, read_arrays
+from avvp.scored import GATES
 from avvp.studies import Step, open_study
 from avvp.tables import provenance_table, result_table
 from avvp.training import seeded

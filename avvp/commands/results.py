@@ -1,4 +1,4 @@
-"""``avvp results``: list runs, publish them, mark what the registry has outgrown."""
+"""``avvp results``: list runs, publish and complete them, mark what the registry has outgrown."""
 
 import argparse
 from pathlib import Path
@@ -27,6 +27,18 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
         command.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
         command.add_argument("--results", type=Path, default=RESULTS, help="the committed folder")
         command.set_defaults(run=action)
+    command = actions.add_parser("complete", help="add arrays that finished runs lack, untrained")
+    command.add_argument("--only", metavar="PATTERN", default="*", help="experiments: 'han/*'")
+    command.add_argument("--profile", default="*", help="of these profiles only: medium")
+    command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    command.add_argument("--runs", type=Path, default=RUNS, help="runs and their weights")
+    command.add_argument(
+        "--results",
+        type=Path,
+        help="complete the copies of those runs in this folder; --runs is then only read",
+    )
+    command.set_defaults(run=_complete)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -64,3 +76,22 @@ def _mark_stale(options: argparse.Namespace) -> None:
         mark_stale(path)
         print(path)
     print(f"{len(outgrown)} of {len(found)} runs marked stale.")
+
+
+def _complete(options: argparse.Namespace) -> int:
+    from avvp.completion import complete
+    from avvp.worlds import is_world
+
+    source = options.data if is_world(options.data) else Path(options.data).name
+    root = options.results or options.runs
+    found = find_runs(root, data=source, profile=options.profile, experiment=options.only)
+    failed = 0
+    for path in found:
+        try:
+            added = complete(path, data=options.data, device=options.device, runs=options.runs)
+            print(f"{path}  {len(added)} arrays added", flush=True)
+        except AvvpError as error:
+            failed += 1
+            print(f"failed: {error}", flush=True)
+    print(f"{len(found) - failed} of {len(found)} runs are complete.")
+    return 1 if failed else 0

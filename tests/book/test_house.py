@@ -19,8 +19,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("events", "metrics", "curves", "thresholds", "published"),
     ("data", "models", "losses", "results", "parity"),
     ("refinement", "grounding", "training", "reference_lines", "calibration", "exchange"),
+    ("scored",),
     ("embedding", "registry", "model_size", "worlds"),
     ("experiments", "fan_out", "tables", "claims", "studies", "sweep"),
+    ("completion",),
     ("figures", "cells", "bookmaking"),
     ("commands", "cli"),
 )
