@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, decode
-from avvp.metrics import LEVELS, METRICS, evaluate_videos
+from avvp.metrics import LEVELS, METRICS, Evaluation, evaluate_videos
 
 THRESHOLDS = tuple(step / 20 for step in range(1, 20))
 """Decision thresholds, 0.05 to 0.95."""
@@ -50,6 +50,22 @@ def overlap_curve(audio: Tensor, visual: Tensor, true_audio: Tensor, true_visual
         scored = evaluate_videos(audio, visual, true_audio, true_visual, event_iou=overlap)
         rows.append(scored.per_video[:, first:].mean(dim=0))
     return torch.stack(rows)
+
+
+def one_modality_only(
+    audio: Tensor, visual: Tensor, true_audio: Tensor, true_visual: Tensor
+) -> Evaluation:
+    """What is heard without being seen, and seen without being heard, scored like the rest.
+
+    The truth of a second that is heard only is GT_a (1 - GT_v), and likewise for what is predicted;
+    of one that is seen only GT_v (1 - GT_a). They stand in the places of ``audio`` and ``visual``.
+
+    Args:
+        audio, visual, true_audio, true_visual: bool (N, C, T).
+    """
+    return evaluate_videos(
+        audio & ~visual, visual & ~audio, true_audio & ~true_visual, true_visual & ~true_audio
+    )
 
 
 def reliability(probability: Tensor, truth: Tensor) -> Tensor:

@@ -9,10 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from avvp.curves import overlap_curve, reliability, telling_videos, threshold_curve
+from avvp.curves import (
+    one_modality_only,
+    overlap_curve,
+    reliability,
+    telling_videos,
+    threshold_curve,
+)
 from avvp.data.videos import Videos
 from avvp.events import Gate, Parsing, Thresholds, decode
-from avvp.metrics import METRICS, Evaluation, evaluate, evaluate_videos
+from avvp.metrics import LEVELS, METRICS, Evaluation, evaluate, evaluate_videos
 
 GATES: tuple[Gate | None, ...] = ("video", "modality", None)
 """The rules of :func:`avvp.decode` by which every run scores its probabilities besides its own."""
@@ -38,6 +44,9 @@ def scored(
     * ``per_video`` (N, 10) float16, per cent, by :data:`avvp.metrics.METRICS`;
     * ``gates`` (3, 10): the ten numbers under each of :data:`GATES`;
     * ``threshold_curve`` (19, 10) and ``overlap_curve`` (9, 5): see :mod:`avvp.curves`;
+    * ``only/scores`` (2, 2), per cent, and ``only/counts`` (2, 2, C, 3), TP, FP and FN: by level,
+      what is heard only and what is seen only, see :func:`avvp.curves.one_modality_only`; not of a
+      method of one modality;
     * ``reliability/`` + ``video``, ``audio``, ``visual``, ``segment_audio``, ``segment_visual``
       (20, 3): see :func:`avvp.curves.reliability`; the video's truth is its weak label;
     * ``timelines/`` of some videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T), the five
@@ -56,6 +65,7 @@ def scored(
         "gates": _gates(parsing, threshold, *truth),
         "threshold_curve": threshold_curve(parsing, *truth, gate=gate).numpy(),
         "overlap_curve": overlap_curve(*decided, *truth).numpy(),
+        **_only(*decided, *truth),
         **_reliabilities(parsing, videos.weak.cpu(), *truth),
         **_timelines(parsing, videos.ids, *truth),
     }
@@ -66,6 +76,19 @@ def _gates(parsing: Parsing, threshold: float | Thresholds, *truth: torch.Tensor
     decided = (decode(parsing, threshold=threshold, gate=gate) for gate in GATES)
     scores = [evaluate(*masks, *truth) for masks in decided]
     return np.array([[ten.get(name, np.nan) for name in METRICS] for ten in scores])
+
+
+def _only(
+    audio: torch.Tensor | None, visual: torch.Tensor | None, *truth: torch.Tensor
+) -> dict[str, np.ndarray]:
+    if audio is None or visual is None:
+        return {}
+    found = one_modality_only(audio, visual, *truth)
+    ten = found.ten()
+    return {
+        "only/scores": np.array([[ten[f"{x}/audio"], ten[f"{x}/visual"]] for x in LEVELS]),
+        "only/counts": found.counts[:, :2].numpy(),
+    }
 
 
 def _reliabilities(

@@ -7,6 +7,7 @@ from avvp.curves import (
     BINS,
     OVERLAPS,
     THRESHOLDS,
+    one_modality_only,
     order_in_time,
     overlap_curve,
     reliability,
@@ -48,6 +49,21 @@ def test_the_gate_matters_to_the_curve(parsing, truth):
     closed = parsing._replace(video=torch.zeros_like(parsing.video))
     assert threshold_curve(closed, *truth, gate="video").max() < 100
     assert threshold_curve(closed, *truth, gate=None).max() == 100
+
+
+def test_what_is_heard_only_and_seen_only_is_counted_by_hand():
+    masks = torch.zeros(4, 1, CLASSES, SEGMENTS, dtype=torch.bool)
+    audio, visual, true_audio, true_visual = masks
+    true_audio[0, 3, :6] = True  # heard only in seconds 0 to 3
+    true_visual[0, 3, 4:] = True  # seen only in seconds 6 to 9
+    audio[0, 3, :5] = True
+    visual[0, 3, 3:] = True  # so heard only in 0 to 2, seen only in 5 to 9
+    found = one_modality_only(audio, visual, true_audio, true_visual)
+    assert found.counts[0, 0, 3].tolist() == [3, 0, 1]
+    assert found.counts[0, 1, 3].tolist() == [4, 1, 0]
+    ten = found.ten()
+    assert ten["segment/audio"] == pytest.approx(600 / 7)
+    assert ten["segment/visual"] == pytest.approx(800 / 9)
 
 
 def test_a_stricter_overlap_never_scores_higher(truth):

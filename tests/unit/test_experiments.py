@@ -215,6 +215,7 @@ def test_a_run_keeps_what_figures_need(tiny_run):
     assert means == pytest.approx(list(done.metrics.values()), abs=0.05)
     assert arrays["threshold_curve"].shape == (len(THRESHOLDS), 10)
     assert arrays["overlap_curve"].shape == (len(OVERLAPS), 5)
+    assert arrays["only/scores"].shape == (2, 2) and arrays["only/counts"].shape == (2, 2, 25, 3)
     for name in ("video", "audio", "visual"):
         assert arrays[f"reliability/{name}"][:, 0].sum() == 16 * CLASSES
     for name in ("segment_audio", "segment_visual"):

@@ -251,6 +251,7 @@ def test_a_run_keeps_the_scores_and_arrays_of_its_modality(runs):
     assert missing.tolist() == [metric not in own("audio") for metric in METRICS]
     assert np.isnan(arrays["gates"]).sum() == 3 * 8
     assert "reliability/segment_audio" in arrays
+    assert "only/scores" not in arrays
     assert not [name for name in arrays if "visual" in name and not name.startswith("timelines/t")]
     assert arrays["thresholds/segment"].shape == (25,)
     _, stpn = runs["older/stpn"]
