@@ -8,6 +8,8 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 import errno
 import importlib
 import importlib.util
+import re
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,8 +32,9 @@ from avvp.experiments import (
     run,
     weights_path,
 )
-from avvp.results import RESULTS, RUNS, read_run, run_hash, run_path
-from avvp.training import choose_device
+from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_path
+from avvp.time_left import Task, TimeLeft
+from avvp.training import choose_device, describe_device
 from avvp.worlds import at_world
 
 BACKENDS: dict[str, str | None] = {
@@ -82,6 +85,8 @@ class Outcome(NamedTuple):
     job: Job
     failure: str | None  # in one line
     disk_full: bool = False
+    run: Run | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def reproduce(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
-    choose_device(device)
+    chosen = choose_device(device)
     size = at_world(size, data)
     source = open_source(data, size)
     left_out, wanted = {}, []
@@ -216,15 +221,23 @@ def reproduce(
     arguments = {"profile": size, "data": data, "device": device, "runs": runs}
     made, failed, not_run = [], {}, {}
     disk_full = False
+    tasks = [
+        [Task(str(job), job.experiment.name, job.experiment.configuration(size)) for job in wave]
+        for wave in waves
+    ]
+    known = _measured(tasks, runs, results, describe_device(chosen)) if progress else {}
+    left = TimeLeft(tasks, workers=jobs, **known)
     with (
         _backend(backend, jobs),
         tqdm(
             total=sum(map(len, waves)),
             desc=f"profile {profile}",
-            unit="run",
+            # No time from the number of runs: they differ by a factor of fifty.
+            bar_format="{desc} |{bar:20}| {n_fmt} of {total_fmt} runs, {elapsed} so far{postfix}",
             disable=not progress or not todo,
         ) as bar,
     ):
+        bar.set_postfix_str(str(left))
         inline = backend == "sequential" or (backend == "loky" and jobs == 1)
         arguments["progress"] = progress and inline
         # Ray's backend hands everything over at the end.
@@ -235,18 +248,20 @@ def reproduce(
                     lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
                     if lost:
                         not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
+                        left.over(str(job))
                 ready = [job for job in wave if str(job) not in not_run]
                 # joblib asks for the next job when a worker is free for it.
                 outcomes = joblib.Parallel(return_as=handed)(
                     joblib.delayed(_attempt)(job, arguments) for job in ready if not disk_full
                 )
-                for job, failure, full in outcomes:
+                for job, failure, full, made_run, seconds in outcomes:
                     disk_full |= full
                     if failure is None:
                         made.append(str(job))
                     else:
                         failed[str(job)] = failure
-                    bar.set_postfix_str(f"{job} {'failed' if failure else 'done'}")
+                    left.over(str(job), made_run, seconds)
+                    bar.set_postfix_str(f"{left}; {job} {'failed' if failure else 'done'}")
                     bar.update()
                 unfinished = {str(job) for job in ready} - {*made, *failed}
                 not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
@@ -260,8 +275,9 @@ def reproduce(
 
 def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
     """Run one job."""
+    started = time.monotonic()
     try:
-        run(job.experiment, seed=job.seed, **arguments)
+        made = run(job.experiment, seed=job.seed, **arguments)
     except AvvpError as error:
         return Outcome(job, str(error))
     except FAILURES as error:
@@ -276,7 +292,23 @@ def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
         place = f"{Path(ours.filename).name}:{ours.lineno}"
         lines = f"{type(error).__name__}: {error}".splitlines()
         return Outcome(job, f"{lines[0]} ({place})")
-    return Outcome(job, None)
+    return Outcome(job, None, run=made, seconds=time.monotonic() - started)
+
+
+def _measured(
+    tasks: Sequence[Sequence[Task]], runs: Path, results: Path, device: str
+) -> dict[str, list[Run]]:
+    """Runs of the same experiments, of any profile: made by this machine, and elsewhere."""
+
+    def machine(device: str) -> str:
+        return re.sub(r", \d+ threads$", "", device)
+
+    here, elsewhere = [], []
+    for name in sorted({task.experiment for wave in tasks for task in wave}):
+        for path, made in find_runs([runs, results], experiment=name).items():
+            ours = path.is_relative_to(runs) and machine(made.device) == machine(device)
+            (here if ours else elsewhere).append(made)
+    return {"here": here, "elsewhere": elsewhere}
 
 
 @contextmanager

@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("refinement", "grounding", "training", "reference_lines", "calibration", "exchange"),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds"),
-    ("experiments", "fan_out", "tables", "claims", "studies", "sweep"),
+    ("time_left", "experiments", "fan_out", "tables", "claims", "studies", "sweep"),
     ("completion",),
     ("figures", "cells", "bookmaking"),
     ("commands", "cli"),

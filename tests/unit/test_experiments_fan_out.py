@@ -15,9 +15,10 @@ import pytest
 from avvp.cli import main
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, open_source, run
-from avvp.fan_out import Job, in_waves, reproduce
+from avvp.fan_out import Job, _measured, in_waves, reproduce
 from avvp.results import find_runs, publish, read_arrays, read_run
-from avvp.training import TrainingConfig
+from avvp.time_left import Task
+from avvp.training import TrainingConfig, choose_device, describe_device
 
 
 @pytest.fixture
@@ -275,3 +276,35 @@ def test_rescoring_changes_segments_and_nothing_else(reproduce_here, roots):
     segments = again["timelines/segment_audio"]
     assert (segments == again["timelines/audio"][:, None]).all()
     assert (trained["timelines/segment_audio"] > segments).all()
+
+
+def test_the_bar_tells_a_time_that_was_measured_and_none_from_the_number_of_runs(
+    capsys, reproduce_here
+):
+    reproduce_here(only="reference/linear", seeds=2, progress=True)
+    told = capsys.readouterr().err.replace("\n", "\r").split("\r")
+    bars = [line for line in told if line.startswith("profile smoke")]
+    assert "0 of 2 runs" in bars[0] and any("time left unknown yet" in bar for bar in bars)
+    # After the first seed the second is known, with the margin of a single run.
+    assert any(" left; reference/linear seed 1 done" in bar for bar in bars)
+    assert "nothing left; reference/linear seed 2 done" in bars[-1]
+    assert not any("<" in bar or "?" in bar for bar in bars)
+
+
+def test_what_this_machine_measured_is_kept_apart_from_what_others_did(reproduce_here, roots):
+    reproduce_here(only="reference/linear")
+    publish("reference/linear", **roots, profiles=["smoke"])
+    device = describe_device(choose_device("cpu"))
+    task = Task("", "reference/linear", {})
+    for folders, there in (
+        ((roots["runs"], roots["results"]), "here"),
+        ((roots["runs"].parent / "none", roots["results"]), "elsewhere"),
+    ):
+        known = _measured([[task]], *folders, device)
+        assert {name: len(runs) for name, runs in known.items()} == {
+            "here": int(there == "here"),
+            "elsewhere": int(there == "elsewhere"),
+        }
+    assert not _measured([[task]], roots["runs"], roots["results"], "cuda, H100")["here"]
+    more_threads = device.rsplit(", ", 1)[0] + ", 7 threads"
+    assert _measured([[task]], roots["runs"], roots["results"], more_threads)["here"]
