@@ -10,6 +10,7 @@ from avvp.commands import (
     calibrate,
     data,
     evaluate,
+    oddities,
     reference_lines,
     reproduce,
     results,
@@ -23,7 +24,17 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="avvp", description=__doc__)
     top.add_argument("--version", action="version", version=f"avvp {__version__}")
     groups = top.add_subparsers(dest="group", required=True, metavar="COMMAND")
-    for module in (book, calibrate, data, evaluate, reference_lines, reproduce, results, sweep):
+    for module in (
+        book,
+        calibrate,
+        data,
+        evaluate,
+        oddities,
+        reference_lines,
+        reproduce,
+        results,
+        sweep,
+    ):
         module.add_commands(groups)
     return top
 
