@@ -29,7 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds"),
-    ("time_left", "experiments", "fan_out", "tables", "claims", "studies", "sweep"),
+    ("time_left", "experiments", "fan_out", "tables", "claims", "studies", "sweep", "differences"),
     ("completion",),
     ("figures", "cells", "bookmaking"),
     ("commands", "cli"),
