@@ -37,7 +37,7 @@ from scipy import stats
 
 from avvp.claims import MIB, Claim, Verdict, judge, sizes
 from avvp.errors import AvvpError
-from avvp.experiments import GATES, REGISTRY, get_profile, is_current, open_source
+from avvp.experiments import REGISTRY, get_profile, is_current, open_source
 from avvp.metrics import LEVELS, METRICS
 from avvp.model_size import rounded_up
 from avvp.models import load_released
@@ -46,6 +46,7 @@ from avvp.oddities import read_oddities
 from avvp.parity import names_and_shapes, open_golden
 from avvp.published import Row, published, published_cells
 from avvp.results import HOME, RESULTS, RUNS, Run, estimate, find_runs, read_arrays
+from avvp.scored import GATES
 from avvp.tables import (
     COMMITTED,
     KINDS,
