@@ -8,6 +8,7 @@ the papers' rows stand to a line is computed from the papers' numbers when asked
 """
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +20,14 @@ from torch import Tensor
 from avvp.atomic import write_text
 from avvp.data.annotations import AnnotatedSplit, Annotations
 from avvp.errors import AvvpError
+from avvp.event_lengths import LENGTHS, scores_by_length
 from avvp.events import SEGMENTS
-from avvp.metrics import LEVELS, METRICS, evaluate
+from avvp.metrics import LEVELS, METRICS, evaluate, evaluate_videos
 from avvp.published import Row, published_cells
+from avvp.repair import repaired_scores
 from avvp.results import RESULTS
 
-SCHEMA = 1
+SCHEMA = 2
 
 FILE = RESULTS / "llp" / "reference_lines.json"
 
@@ -36,6 +39,16 @@ LINES: dict[str, str] = {
     "ones": "every class, in all ten seconds of both modalities",
 }
 """Name of a line -> what it predicts."""
+
+COMPARED: tuple[tuple[str, str], ...] = (
+    ("modality", "truth"),
+    ("weak", "truth"),
+    ("flips", "truth"),
+    ("modality", "weak"),
+    ("modality", "flips"),
+    ("flips", "other flips"),
+)
+"""Pairs of lines whose scores are subtracted video by video; ``other flips`` are drawn anew."""
 
 
 def predictions(split: AnnotatedSplit, *, seed: int = 0) -> dict[str, tuple[Tensor, Tensor]]:
@@ -68,6 +81,48 @@ def score(split: AnnotatedSplit) -> dict[str, dict[str, float]]:
     }
 
 
+def score_by_length(split: AnnotatedSplit) -> dict[str, dict[str, dict[str, float]]]:
+    """Of every line: what it scores on events shorter than the clip, and on those as long.
+
+    See :func:`avvp.event_lengths.scores_by_length`; a length that no event has is left out.
+    """
+    found = {}
+    for name, prediction in predictions(split).items():
+        table = scores_by_length(*prediction, split.audio, split.visual)
+        found[name] = {length: _finite(row) for length, row in zip(LENGTHS, table, strict=True)}
+    return found
+
+
+def score_repaired(split: AnnotatedSplit) -> dict[str, list[dict[str, float]]]:
+    """Of every line: its scores after each of :data:`avvp.repair.REPAIRS`."""
+    return {
+        name: [_finite(row) for row in repaired_scores(*prediction, split.audio, split.visual)]
+        for name, prediction in predictions(split).items()
+    }
+
+
+def spread_of_differences(split: AnnotatedSplit) -> dict[str, dict[str, float]]:
+    """Of each pair in ``COMPARED``: the standard deviation over videos of the paired difference.
+
+    In points, by metric. The keys are ``modality - weak`` and so on.
+    """
+    lines = predictions(split) | {"other flips": predictions(split, seed=1)["flips"]}
+    scores = {
+        name: evaluate_videos(*prediction, split.audio, split.visual).per_video
+        for name, prediction in lines.items()
+    }
+    return {
+        f"{one} - {other}": _finite((scores[one] - scores[other]).std(dim=0).numpy())
+        for one, other in COMPARED
+    }
+
+
+def _finite(row: np.ndarray) -> dict[str, float]:
+    """By the keys of :data:`avvp.metrics.METRICS`, without those that are not defined."""
+    values = zip(METRICS, row.tolist(), strict=True)
+    return {name: value for name, value in values if math.isfinite(value)}
+
+
 def full_length(split: AnnotatedSplit) -> dict[str, dict[str, int]]:
     """How many (video, class) pairs a modality has, and how many of them last all ten seconds."""
     masks = {
@@ -91,6 +146,9 @@ def measure(annotations: Annotations) -> dict[str, Any]:
             name: {
                 "videos": len(annotations[name]),
                 "lines": score(annotations[name]),
+                "by_length": score_by_length(annotations[name]),
+                "repaired": score_repaired(annotations[name]),
+                "spread": spread_of_differences(annotations[name]),
                 "pairs": full_length(annotations[name]),
             }
             for name in ("val", "test")
@@ -129,22 +187,42 @@ class Standing(NamedTuple):
     printed: int
 
 
-def printed_results() -> dict[str, tuple[float, ...]]:
-    """For each of the ten numbers: every result that the papers' tables print, sorted.
+class PrintedRow(NamedTuple):
+    """Printed scores of one level by metric, and every row that prints just these."""
+
+    scores: dict[str, float]
+    rows: tuple[Row, ...]
+
+
+def printed_rows(level: str) -> list[PrintedRow]:
+    """The results that the papers' tables print, each once, in the order of print.
 
     Papers quote each other. Rows that print the same numbers at one level are one result.
     """
-    rows: dict[Row, dict[str, float]] = defaultdict(dict)
+    scores: dict[Row, dict[str, float]] = defaultdict(dict)
     for cell in published_cells():
-        if cell.table != "text" and cell.unit == "F1 %":
-            rows[cell.place][cell.key] = cell.value
-    results = {}
-    for level in LEVELS:
-        keys = [key for key in METRICS if key.startswith(f"{level}/")]
-        distinct = {tuple(row.get(key) for key in keys) for row in rows.values()}
-        for key, values in zip(keys, zip(*distinct, strict=True), strict=True):
-            results[key] = tuple(sorted(value for value in values if value is not None))
-    return results
+        if cell.table != "text" and cell.unit == "F1 %" and cell.level == level:
+            scores[cell.place][cell.key] = cell.value
+    keys = [key for key in METRICS if key.startswith(f"{level}/")]
+    same: dict[tuple, list[Row]] = defaultdict(list)
+    for row, printed in scores.items():
+        same[tuple(printed.get(key) for key in keys)].append(row)
+    return [
+        PrintedRow(
+            {k: v for k, v in zip(keys, values, strict=True) if v is not None}, tuple(places)
+        )
+        for values, places in same.items()
+    ]
+
+
+def printed_results() -> dict[str, tuple[float, ...]]:
+    """For each of the ten numbers: the values of all :func:`printed_rows`, sorted."""
+    return {
+        key: tuple(sorted(row.scores[key] for row in printed_rows(level) if key in row.scores))
+        for level in LEVELS
+        for key in METRICS
+        if key.startswith(f"{level}/")
+    }
 
 
 def standing(ten: dict[str, float]) -> dict[str, Standing]:

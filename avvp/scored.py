@@ -17,8 +17,10 @@ from avvp.curves import (
     threshold_curve,
 )
 from avvp.data.videos import Videos
+from avvp.event_lengths import scores_by_length
 from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.metrics import LEVELS, METRICS, Evaluation, evaluate, evaluate_videos
+from avvp.repair import repaired_scores, wrong_seconds
 
 GATES: tuple[Gate | None, ...] = ("video", "modality", None)
 """The rules of :func:`avvp.decode` by which every run scores its probabilities besides its own."""
@@ -49,6 +51,9 @@ def scored(
       method of one modality;
     * ``reliability/`` + ``video``, ``audio``, ``visual``, ``segment_audio``, ``segment_visual``
       (20, 3): see :func:`avvp.curves.reliability`; the video's truth is its weak label;
+    * ``repair/scores`` (8, 10) and ``repair/seconds`` (3, 2, 2): see
+      :func:`avvp.repair.repaired_scores` and :func:`avvp.repair.wrong_seconds`;
+    * ``by_length`` (2, 10): see :func:`avvp.event_lengths.scores_by_length`;
     * ``timelines/`` of some videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T), the five
       probabilities of :class:`avvp.Parsing`, and every extra that it has a video.
 
@@ -67,6 +72,9 @@ def scored(
         "overlap_curve": overlap_curve(*decided, *truth).numpy(),
         **_only(*decided, *truth),
         **_reliabilities(parsing, videos.weak.cpu(), *truth),
+        "repair/scores": repaired_scores(*decided, *truth),
+        "repair/seconds": wrong_seconds(*decided, *truth),
+        "by_length": scores_by_length(*decided, *truth),
         **_timelines(parsing, videos.ids, *truth),
     }
     return Scored(evaluation, arrays)

@@ -17,6 +17,7 @@ from tests.book.conftest import ROOT
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "atomic", "checkpoints"),
     ("events", "metrics", "curves", "thresholds", "published"),
+    ("repair", "event_lengths"),
     ("data", "models", "losses", "results", "parity"),
     (
         "refinement",

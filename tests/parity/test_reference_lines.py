@@ -12,14 +12,20 @@ from avvp.errors import AvvpError
 from avvp.events import CLASSES, SEGMENTS
 from avvp.metrics import METRICS
 from avvp.reference_lines import (
+    COMPARED,
     FILE,
     LINES,
     Standing,
     full_length,
     measure,
     predictions,
+    printed_results,
+    printed_rows,
     read_lines,
     score,
+    score_by_length,
+    score_repaired,
+    spread_of_differences,
     standing,
 )
 
@@ -112,6 +118,35 @@ def test_pairs_that_last_ten_seconds(split):
     }
 
 
+def test_lengths_and_repairs_by_hand(split):
+    found = score_by_length(split)
+    assert {*found["truth"]["shorter"].values(), *found["truth"]["whole"].values()} == {100.0}
+    # Heard for 3 of the 10 s that the line marks; seen for all ten.
+    assert found["modality"]["shorter"]["segment/audio"] == pytest.approx(100 * 6 / 13)
+    assert found["modality"]["whole"]["segment/visual"] == 100
+    assert "segment/audio" not in found["weak"]["whole"]
+    scores = score_repaired(split)
+    assert scores["modality"][0] == pytest.approx(score(split)["modality"])
+    # The second video's weak label is neither heard nor seen.
+    assert [s["segment/visual"] for s in scores["weak"]] == [50, 100, 50, 50, 100, 100, 50, 100]
+
+
+def test_spread_by_hand(split):
+    spread = spread_of_differences(split)
+    assert spread.keys() == {f"{one} - {other}" for one, other in COMPARED}
+    assert spread["weak - truth"]["segment/visual"] == pytest.approx(np.std([0, 100], ddof=1))
+
+
+def test_a_printed_row_counts_once_with_all_its_places():
+    rows = printed_rows("segment")
+    (han,) = (r for r in rows if any(place.row == "HAN" for place in r.rows))
+    assert len({place.paper for place in han.rows}) == 5
+    assert han.scores["segment/type_av"] == 54.0
+    assert sum("segment/type_av" in r.scores for r in rows) == len(
+        printed_results()["segment/type_av"]
+    )
+
+
 def test_standing_counts_each_result_once():
     nothing = standing(dict.fromkeys(METRICS, 0.0))
     everything = standing(dict.fromkeys(METRICS, 100.0))
@@ -130,9 +165,9 @@ def test_standing_counts_each_result_once():
     ("content", "words"),
     [
         (None, "there are no reference lines at"),
-        ('{"schema": 1, "spl', "is no JSON, perhaps half written"),
-        ("[]", "does not hold reference lines of schema 1"),
-        ('{"schema": 0}', "does not hold reference lines of schema 1"),
+        ('{"schema": 2, "spl', "is no JSON, perhaps half written"),
+        ("[]", "does not hold reference lines of schema 2"),
+        ('{"schema": 0}', "does not hold reference lines of schema 2"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, words):
