@@ -145,14 +145,7 @@ def write_predictions(
             not installed.
     """
     folder = Path(folder)
-    if form not in FORMATS:
-        raise AvvpError(f"format is {form!r}; choose one of {', '.join(FORMATS)}.")
-    if scores and form in ("audacity", "webvtt"):
-        raise AvvpError(f"{form} has no place for probabilities; choose dcase, csv or parquet.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AvvpError(f"{folder} is there and not empty; name another folder.")
-    if form == "parquet":
-        _require_pyarrow()
+    check_target(folder, form=form, scores=bool(scores))
     odd = next((video for video in predictions.ids if Path(video).name != video), None)
     if odd is not None and form not in ("csv", "parquet"):
         raise AvvpError(f"{odd!r} can't be the name of a file; choose csv or parquet.")
@@ -182,6 +175,22 @@ def write_predictions(
             table = pd.concat(frames, ignore_index=True)
             order = ["filename", "modality", *table.columns[:-2]]
             _write_table(folder / f"scores.{form}", table[order])
+
+
+def check_target(folder: Path, *, form: Format, scores: bool) -> None:
+    """Whether :func:`write_predictions` could write there, with scores or without.
+
+    Raises:
+        AvvpError: it could not.
+    """
+    if form not in FORMATS:
+        raise AvvpError(f"format is {form!r}; choose one of {', '.join(FORMATS)}.")
+    if scores and form in ("audacity", "webvtt"):
+        raise AvvpError(f"{form} has no place for probabilities; choose dcase, csv or parquet.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AvvpError(f"{folder} is there and not empty; name another folder.")
+    if form == "parquet":
+        _require_pyarrow()
 
 
 def score_frames(ids: Sequence[str], score: Tensor) -> dict[str, pd.DataFrame]:

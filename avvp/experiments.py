@@ -69,6 +69,7 @@ __all__ = [
     "one_step",
     "open_source",
     "predict_again",
+    "predict_with",
     "rows_without_experiment",
     "run",
     "weights_path",
@@ -265,7 +266,7 @@ def run(
 
 
 class Predicted(NamedTuple):
-    """The test split as a finished run saw it."""
+    """A split as a trained network sees it, and how the method decides."""
 
     parsing: Parsing
     videos: Videos
@@ -310,6 +311,48 @@ def predict_again(
     # A number stays one: a tensor of it would be compared in another precision.
     cuts = [torch.from_numpy(cut) if cut.ndim else cut.item() for cut in tuned]
     return Predicted(parsing, test, Thresholds(*cuts) if cuts else 0.5, experiment.gate)
+
+
+def predict_with(
+    experiment: Experiment,
+    weights: Path,
+    *,
+    profile: Profile,
+    data: str,
+    split: str = "test",
+    device: str = "auto",
+) -> Predicted:
+    """Predict a split with a network whose weights are in a file, such as a run's ``selected.pt``.
+
+    Thresholds that the method tunes are tuned on the validation split of ``data``.
+
+    Args:
+        experiment: what the weights were trained for.
+        weights: the file.
+        profile: under which they were; of ``data`` as many videos are taken.
+        data: ``"sim"`` or the path of an HDF5 file.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        device: see :func:`avvp.training.choose_device`.
+
+    Raises:
+        AvvpError: the experiment trains nothing, or the file holds other weights.
+    """
+    trained = experiment if experiment.training else REGISTRY.get(experiment.after or "")
+    if trained is None:
+        raise AvvpError(f"{experiment.name} learns nothing: it has no weights to predict with.")
+    source, chosen = open_source(data, profile), choose_device(device)
+    training = trained.at(profile).training
+    network = _network(experiment.at(profile), weights, chosen)
+
+    def parse(videos: Videos) -> Parsing:
+        return predict(network, videos, precision=training.precision)
+
+    thresholds: float | Thresholds = 0.5
+    if training.tuned:
+        val = _split(source, "val", profile, chosen)
+        thresholds = training.thresholds(parse(val), val)
+    videos = _split(source, split, profile, chosen)
+    return Predicted(parse(videos), videos, thresholds, experiment.gate)
 
 
 class _Parsed(NamedTuple):

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "calibration",
         "exchange",
         "oddities",
+        "detection",
     ),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds"),

@@ -1,15 +1,21 @@
-"""``avvp evaluate``, from the command line to what is printed."""
+"""``avvp evaluate`` and ``avvp export``, from the command line to what is printed and written."""
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from avvp.cli import main
 from avvp.data import read_annotations
 from avvp.data.store_writer import write_videos
-from avvp.exchange import Predictions, write_predictions
+from avvp.events import LABELS
+from avvp.exchange import Predictions, read_predictions, write_predictions
+from avvp.experiments import PROFILES, REGISTRY, Profile
+from avvp.experiments import run as run_experiment
 from avvp.metrics import evaluate
+from avvp.results import find_runs
 from tests.made_up_videos import make_videos
 from tests.small_llp import write_annotations
 
@@ -98,3 +104,139 @@ def test_a_missing_file_is_one_sentence(llp, capsys):
     ids = read_annotations(folder / "annotations")["test"].ids
     write_predictions(folder / "b", Predictions(ids, empty, empty, {}), form="dcase")
     assert run("--predictions", folder / "b", "--annotations", folder / "annotations") == 0
+
+
+TINY = Profile("tiny", "tests", 16, 8, 8, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Tiny runs by the names of their experiments: path of the JSON, path of the weights, run."""
+    runs = tmp_path_factory.mktemp("runs")
+    found = {}
+    for name in ("reference/linear", "older/talnet"):
+        done = run_experiment(REGISTRY[name], profile=TINY, device="cpu", runs=runs, progress=False)
+        (path,) = find_runs(runs, experiment=name)
+        (weights,) = path.with_suffix("").rglob("selected.pt")
+        found[name] = path, weights, done
+    return found
+
+
+@pytest.fixture
+def tiny(made, monkeypatch):
+    monkeypatch.setitem(PROFILES, "tiny", TINY)
+    return made
+
+
+def export(*words: object) -> int:
+    return main(["export", *map(str, words)])
+
+
+def told_scores(capsys, *words: object) -> dict:
+    capsys.readouterr()
+    assert run(*words, "--json") == 0
+    return json.loads(capsys.readouterr().out)["metrics"]
+
+
+@pytest.mark.parametrize("form", ["dcase", "audacity", "webvtt", "csv", "parquet"])
+def test_what_a_run_exports_has_its_scores(form, tiny, tmp_path, capsys):
+    path, _, done = tiny["reference/linear"]
+    assert export("--run", path, "--format", form, "--out", tmp_path / "a") == 0
+    assert f"audio and visual events of 8 videos, {form}" in capsys.readouterr().out
+    words = ("--predictions", tmp_path / "a", "--format", form)
+    scores = told_scores(capsys, *words, "--data", "sim", "--profile", "tiny")
+    assert scores == pytest.approx(done.metrics)
+
+
+def test_a_checkpoint_has_the_scores_of_its_run_and_exports_the_same(tiny, tmp_path, capsys):
+    path, weights, done = tiny["reference/linear"]
+    words = ("--checkpoint", weights, "--experiment", "reference/linear")
+    words += ("--data", "sim", "--profile", "tiny")
+    assert told_scores(capsys, *words) == pytest.approx(done.metrics)
+    for name, which in (("a", ("--run", path)), ("b", words)):
+        assert export(*which, "--format", "csv", "--probabilities", "--out", tmp_path / name) == 0
+    for file in ("events.csv", "scores.csv"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    other = told_scores(capsys, *words, "--split", "val")
+    assert other != done.metrics and other.keys() == done.metrics.keys()
+
+
+def test_thresholds_that_a_method_tunes_are_tuned_again(tiny, tmp_path, capsys):
+    path, weights, done = tiny["older/talnet"]
+    words = ("--checkpoint", weights, "--experiment", "older/talnet")
+    scores = told_scores(capsys, *words, "--data", "sim", "--profile", "tiny")
+    assert scores == pytest.approx(done.metrics) and list(scores) == list(done.metrics)
+    assert export("--run", path, "--format", "dcase", "--out", tmp_path / "a") == 0
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["audio.tsv"]
+    words = ("--predictions", tmp_path / "a", "--modality", "audio")
+    scores = told_scores(capsys, *words, "--data", "sim", "--profile", "tiny")
+    assert scores == pytest.approx(done.metrics)
+
+
+def test_probabilities_decide_what_the_events_say(tiny, tmp_path):
+    path, _, _ = tiny["reference/linear"]
+    words = ("--run", path, "--format", "dcase", "--probabilities")
+    assert export(*words, "--out", tmp_path / "a") == 0
+    files = sorted((tmp_path / "a" / "scores" / "audio").iterdir())
+    predicted = read_predictions(tmp_path / "a", [file.stem for file in files]).audio
+    score = [pd.read_csv(file, sep="\t")[list(LABELS)].to_numpy().T for file in files]
+    assert predicted.equal(torch.tensor(np.stack(score)) >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--run", "RUN", "--format", "srt"), "format is 'srt'; choose one of dcase"),
+        (("--run", "RUN", "--format", "csv", "--experiment", "han/han"), "--run says which"),
+        (("--run", "RUN", "--format", "csv", "--split", "val"), "--run says which"),
+        (("--run", "RUN", "--format", "csv", "--runs", "nowhere"), "weights are not at nowhere"),
+        (("--run", "RUN", "--format", "webvtt", "--probabilities"), "has no place for prob"),
+        (("--checkpoint", "FILE", "--format", "csv"), "--checkpoint needs --experiment"),
+        (("--checkpoint", "FILE", "--experiment", "han/han"), "--checkpoint needs --data"),
+        (("--checkpoint", "FILE", "--experiment", "mgn/*", "--data", "sim"), "name one"),
+        (("--checkpoint", "FILE", "--experiment", "my/own", "--data", "sim"), "No experiment"),
+        (
+            ("--checkpoint", "FILE", "--experiment", "reference/oracle", "--data", "sim"),
+            "reference/oracle learns nothing",
+        ),
+        (
+            ("--checkpoint", "FILE", "--experiment", "han/han", "--data", "sim"),
+            "does not hold the weights of a HAN",
+        ),
+        (
+            ("--checkpoint", "nowhere.pt", "--experiment", "han/han", "--data", "sim"),
+            "nowhere.pt is not there",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(words, expected, tiny, tmp_path, capsys):
+    path, weights, _ = tiny["reference/linear"]
+    words = [{"RUN": path, "FILE": weights}.get(word, word) for word in words]
+    if "--checkpoint" in words:
+        words += ["--profile", "tiny"]
+    if "--format" not in words:
+        words += ["--format", "csv"]
+    assert export(*words, "--out", tmp_path / "a") == 2
+    told = capsys.readouterr().err
+    assert expected in told and len(told.splitlines()) == 1
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_run_on_other_data_and_a_full_folder_are_one_sentence(tiny, tmp_path, capsys):
+    path, _, _ = tiny["reference/linear"]
+    moved = tmp_path / "seed-1.json"
+    moved.write_text(path.read_text().replace('"data": "sim"', '"data": "llp.h5"'))
+    moved.with_suffix(".npz").write_bytes(path.with_suffix(".npz").read_bytes())
+    assert export("--run", moved, "--format", "csv", "--out", tmp_path / "a") == 2
+    assert "was made on llp.h5; say where that is with --data" in capsys.readouterr().err
+    assert export("--run", path, "--format", "csv", "--out", tmp_path) == 2
+    assert "is there and not empty" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_not_scored_on_annotations_and_predictions_on_something(llp, capsys):
+    folder, _ = llp
+    words = ("--checkpoint", folder / "a.pt", "--annotations", folder / "annotations")
+    assert run(*words) == 2
+    assert "is scored on the videos of --data" in capsys.readouterr().err
+    assert run("--predictions", folder / "said") == 2
+    assert "--annotations or --data" in capsys.readouterr().err
