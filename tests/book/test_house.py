@@ -16,7 +16,7 @@ from tests.book.conftest import ROOT
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "atomic", "checkpoints"),
-    ("events", "metrics", "curves", "thresholds", "published"),
+    ("events", "metrics", "curves", "thresholds", "published", "later_work"),
     ("repair", "event_lengths"),
     ("data", "models", "losses", "results", "parity"),
     (
