@@ -51,7 +51,11 @@ class Record(NamedTuple):
 
 
 def chapters(root: Path) -> list[Path]:
-    """The sources of all chapters, in order."""
+    """The sources of all chapters, in order.
+
+    Raises:
+        AvvpError: there is none: ``root`` is no checkout of the repository.
+    """
     found = sorted((root / "notebooks").glob("[0-9][0-9]_*.py"))
     if not found:
         raise AvvpError(

@@ -57,7 +57,11 @@ TARGET: dict[str, float] = published("mgn", "Table 1", "HAN")
 
 
 def read_log(path: str | Path) -> list[dict]:
-    """The entries of a log, one JSON object a line; an absent file is an empty log."""
+    """The entries of a log, one JSON object a line; an absent file is an empty log.
+
+    Raises:
+        AvvpError: a line is not JSON.
+    """
     path = Path(path)
     if not path.exists():
         return []
@@ -199,6 +203,9 @@ def search(
         worker: number of this process, where several search at once.
         point: try this one first, instead of a proposal.
         device: to train on.
+
+    Raises:
+        AvvpError: the procedure allows no more trials.
     """
     log = folder / "trials.jsonl"
     for _ in range(trials):
@@ -213,7 +220,11 @@ def search(
 
 
 def confirm(folder: Path, point: Mapping[str, float], *, device: str = "auto") -> None:
-    """One run at full scale, logged in ``folder/confirmations.jsonl``."""
+    """One run at full scale, logged in ``folder/confirmations.jsonl``.
+
+    Raises:
+        AvvpError: the procedure allows no more confirmations.
+    """
     log = folder / "confirmations.jsonl"
     done = read_log(log)
     if len(done) >= MAX_CONFIRMATIONS:

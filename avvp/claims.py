@@ -71,7 +71,7 @@ class Claim(NamedTuple):
 
     Attributes:
         id: readable and unique.
-        part: the chapter that it belongs to, one of :data:`Part`.
+        part: the chapter that it belongs to, one of ``Part``.
         paper: as in published.csv.
         place: where the paper says so.
         statement: in our own words.
@@ -219,7 +219,7 @@ def bootstrap_interval(
     It knows of one source of chance only, the choice of the test videos.
 
     Args:
-        per_video: (N,) paired differences, as in :attr:`Verdict.per_video`.
+        per_video: (N,) paired differences, as in ``Verdict.per_video``.
         draws: resamples of all N videos.
         seed: of the draws.
         level: of the interval.
@@ -506,7 +506,7 @@ def claims_table(
     """The box that closes a chapter: its claims, what was measured, and the verdicts.
 
     Args:
-        part: of which chapter, one of :data:`Part`; None: all claims.
+        part: of which chapter, one of ``Part``; None: all claims.
         profile, data: of this build.
         runs, results: the two roots of runs.
 

@@ -26,7 +26,7 @@ def threshold_curve(
     Args:
         parsing: N videos.
         true_audio, true_visual: bool (N, C, T).
-        gate: see :func:`avvp.decode`.
+        gate: see :func:`avvp.events.decode`.
 
     Returns:
         (19, 10) float64, columns in the order of :data:`avvp.metrics.METRICS`.
@@ -78,6 +78,9 @@ def reliability(probability: Tensor, truth: Tensor) -> Tensor:
     Returns:
         (BINS, 3) float64: entries in the bin, their mean probability, the share that is true; the
         means of an empty bin are NaN.
+
+    Raises:
+        AvvpError: the shapes differ.
     """
     if probability.shape != truth.shape:
         raise AvvpError(
@@ -105,6 +108,9 @@ def order_in_time(score: Tensor, truth: Tensor) -> Tensor:
     Returns:
         (P,) float64 in [0, 1]: the pairs whose event is on in some seconds and off in others, by
         video and class.
+
+    Raises:
+        AvvpError: the shapes differ.
     """
     if score.shape != truth.shape:
         raise AvvpError(

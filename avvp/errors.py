@@ -5,5 +5,5 @@ class AvvpError(ValueError):
     """Bad input, said in one sentence: which file, row or array; what was expected; what to do.
 
     The command line prints the sentence on stderr and exits with status 2. It is a ``ValueError``,
-    so that code which imports :mod:`avvp` can catch it without knowing this class.
+    so that code which imports ``avvp`` can catch it without knowing this class.
     """

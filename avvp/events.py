@@ -50,17 +50,17 @@ class Parsing(NamedTuple):
     """What every model returns: probabilities per video and per segment.
 
     A method that only hears, or only sees, has None for the two fields of the other modality, and
-    ``video`` is the probability of its own: see :func:`of_one_modality`.
+    ``video`` is the probability of its own: see :func:`avvp.events.of_one_modality`.
 
     ``extras`` holds what a loss or a figure wants besides: ``similarity`` (B,T,T), token logits
     (C,C), the modality discriminator's output and truth, attention weights.
     """
 
-    video: Tensor  # (B, C) the event is heard or seen somewhere in the video
-    audio: Tensor | None  # (B, C) the event is heard somewhere
-    visual: Tensor | None  # (B, C) the event is seen somewhere
-    segment_audio: Tensor | None  # (B, T, C)
-    segment_visual: Tensor | None  # (B, T, C)
+    video: Tensor  #: (B, C) the event is heard or seen somewhere in the video
+    audio: Tensor | None  #: (B, C) the event is heard somewhere
+    visual: Tensor | None  #: (B, C) the event is seen somewhere
+    segment_audio: Tensor | None  #: (B, T, C)
+    segment_visual: Tensor | None  #: (B, T, C)
     extras: dict[str, Any]
 
 
@@ -83,7 +83,7 @@ def of_one_modality(
 class Thresholds(NamedTuple):
     """From which probability on something is on: one number, or one a class, (C,)."""
 
-    video: float | Tensor  # of the gate
+    video: float | Tensor  #: of the gate
     segment: float | Tensor
 
 
@@ -101,6 +101,9 @@ def decode(
 
     Returns:
         ``(audio, visual)``, bool tensors (B, C, T); None for a modality that is not parsed.
+
+    Raises:
+        AvvpError: there is no such gate.
     """
     if not isinstance(threshold, Thresholds):
         threshold = Thresholds(threshold, threshold)
@@ -153,8 +156,8 @@ class Run(NamedTuple):
 
     video: int
     label: int
-    onset: int  # first second
-    offset: int  # one past the last second
+    onset: int  #: first second
+    offset: int  #: one past the last second
 
 
 def segments_to_runs(mask: Tensor) -> list[Run]:

@@ -62,7 +62,9 @@ __all__ = [
     "Change",
     "Experiment",
     "Override",
+    "Predicted",
     "Profile",
+    "Source",
     "find_experiments",
     "get_profile",
     "is_current",
@@ -113,7 +115,7 @@ def rows_without_experiment() -> list[Row]:
 class Source(NamedTuple):
     """Where the three splits come from."""
 
-    name: str  # in paths
+    name: str  #: in paths
     origin: SimulatorConfig | Path
     simulated: bool
     fingerprint: str
@@ -180,13 +182,13 @@ def run(
 ) -> Run:
     """Train, score on the test split, and write the run to ``runs``.
 
-    A run that was cut off goes on from its last checkpoint. Besides the ten numbers of :class:`Run`
-    its file of arrays holds those of :func:`avvp.scored.scored`, and:
+    A run that was cut off goes on from its last checkpoint. Besides the ten numbers of
+    :class:`avvp.results.Run` its file of arrays holds those of :func:`avvp.scored.scored`, and:
 
-    * ``history/`` + every entry of :attr:`avvp.training.FitResult.history` (epochs,), and
+    * ``history/`` + every entry of the history of :class:`avvp.training.FitResult` (epochs,), and
       ``selected_epoch``;
     * ``thresholds/video``, ``thresholds/segment``, () or (C,), where they were tuned;
-    * ``pretraining/`` + every entry of :attr:`avvp.grounding.PretrainingResult.history`,
+    * ``pretraining/`` + every entry of the history of :class:`avvp.grounding.PretrainingResult`,
       ``selected_epoch`` and ``connected``, where the network was pre-trained;
     * ``refinement/`` + every entry of :func:`avvp.refinement.removals`, where labels were refined;
     * ``embedding/`` + every entry of :func:`avvp.embedding.event_embedding`, where asked for.

@@ -179,7 +179,7 @@ def reproduce(
     disk is full, no further job begins.
 
     Args:
-        profile: a name in :data:`avvp.experiments.PROFILES`.
+        profile: a name in :data:`avvp.registry.PROFILES`.
         only: pattern of experiment names. None: all that the profile trains.
         seeds: train with seeds 1 to n; None: as many as the profile asks for.
         data: ``"sim"`` or the path of an HDF5 file.

@@ -52,6 +52,9 @@ def joined_seconds(
 
     Returns:
         bool, (T, T) or (N, T, T), True only above the diagonal.
+
+    Raises:
+        AvvpError: the shapes do not fit each other.
     """
     v, a = (torch.as_tensor(x).float() for x in (visual, audio))
     if v.ndim not in (2, 3) or v.shape[:-1] != a.shape[:-1]:
@@ -178,6 +181,9 @@ def grounding_loss(
 
     Returns:
         a scalar.
+
+    Raises:
+        AvvpError: there are no such pairs.
     """
     if pairs == "multi":
         options = {

@@ -33,6 +33,9 @@ def weak_targets(weak: Tensor, *, visual_smoothing: float = 0.1) -> Targets:
     Args:
         weak: (B, C) bool or 0/1.
         visual_smoothing: e; the releases use 0.1, which makes 0.95 and 0.05.
+
+    Raises:
+        AvvpError: ``visual_smoothing`` is not in [0, 1).
     """
     if not 0 <= visual_smoothing < 1:
         raise AvvpError(f"visual_smoothing is {visual_smoothing}; it must be in [0, 1).")

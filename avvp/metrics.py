@@ -154,6 +154,9 @@ def count(
         pred_audio, pred_visual, true_audio, true_visual: as for :func:`evaluate`.
         event_iou: intersection over union that makes two events match, above 0 and at most 1;
             compared exactly, as a fraction.
+
+    Raises:
+        AvvpError: ``event_iou`` is not in (0, 1], or the masks do not fit each other.
     """
     not_parsed = _not_parsed(pred_audio, pred_visual)
     masks = _checked(pred_audio, pred_visual, true_audio, true_visual)

@@ -125,6 +125,9 @@ def exchanged(
 
     Returns:
         float32 tensors on the CPU.
+
+    Raises:
+        AvvpError: ``partners`` has another shape, or the network parses one modality only.
     """
     if partners.ndim != 2 or len(partners) != len(videos):
         raise AvvpError(
@@ -199,6 +202,9 @@ def unreliable_labels(
 
     Returns:
         ``(drop_audio, drop_visual)``, bool (N, C). Both can be set: nothing prevents it.
+
+    Raises:
+        AvvpError: the shapes do not fit each other, or an accuracy is not in [0, 1].
     """
     shape = tuple(weak.shape)
     for name, value in {"a_v": a_v, "v_v": v_v, "a_a": a_a, "v_a": v_a}.items():
@@ -241,6 +247,9 @@ def refined_targets(
             there, which is the probable intention.
         visual_smoothing: see :func:`avvp.losses.weak_targets`. A dropped label becomes 0, below the
             smoothed 0.05 of a class that never was a label.
+
+    Raises:
+        AvvpError: there is no such modality.
     """
     if modality not in ("both", "audio", "visual"):
         raise AvvpError(f"modality is {modality!r}; it must be 'both', 'audio' or 'visual'.")
@@ -256,10 +265,10 @@ def refined_targets(
 class Refined(NamedTuple):
     """What the second stage leaves for the third."""
 
-    targets: Targets  # (N, C) each
-    drop_audio: Tensor  # (N, C) bool, on the CPU like the rest
+    targets: Targets  #: (N, C) each
+    drop_audio: Tensor  #: (N, C) bool, on the CPU like the rest
     drop_visual: Tensor
-    accuracy_audio: Tensor  # (C,)
+    accuracy_audio: Tensor  #: (C,)
     accuracy_visual: Tensor
     exchanged: Exchanged
 

@@ -74,12 +74,13 @@ PROFILES: dict[str, Profile] = {
         ),
     )
 }
+"""Name -> how much of everything is computed."""
 
 
 class Override(NamedTuple):
     """A value that a profile changes in one experiment, and why."""
 
-    field: str  # "training.learning_rate", "options.width", ...
+    field: str  #: "training.learning_rate", "options.width", ...
     value: Any
     reason: str
 
@@ -157,7 +158,7 @@ class Experiment:
 
     @property
     def gate(self) -> Gate | None:
-        """How the test split is decoded; see :func:`avvp.decode`."""
+        """How the test split is decoded; see :func:`avvp.events.decode`."""
         if self.training is None:
             return REGISTRY[self.after].gate if self.after else None
         return self.training.gate
@@ -168,7 +169,11 @@ class Experiment:
         return 1 + REGISTRY[self.after].depth if self.after else 0
 
     def at(self, profile: Profile) -> "Experiment":
-        """What a profile makes of the experiment: fewer epochs, and its own overrides."""
+        """What a profile makes of the experiment: fewer epochs, and its own overrides.
+
+        Raises:
+            AvvpError: an override names what the experiment does not have.
+        """
         changed = {change.field: change.value for change in self.overrides.get(profile.name, ())}
         options, training, pretraining = dict(self.options), self.training, self.pretraining
         if training is not None:

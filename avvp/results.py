@@ -57,7 +57,7 @@ class Run:
         metrics: the ten numbers in per cent, by the keys of :data:`avvp.metrics.METRICS`; of a
             method that parses one modality the two that it has.
         counts: (2, 4, C, 3) nested lists, TP, FP and FN by level, modality and class:
-            :attr:`avvp.metrics.Evaluation.counts`.
+            :class:`avvp.metrics.Evaluation`.
         hash: of what determines the run; see :func:`run_hash`.
         stale: somebody noted that the registry has changed since.
         after: the hash of the run whose network this one started from, if it did.
@@ -261,9 +261,9 @@ class Summary(NamedTuple):
     """What several seeds of one experiment say together."""
 
     runs: int
-    metrics: dict[str, Estimate]  # those that the experiment has
-    seconds: float  # mean
-    stale: bool  # any of them
+    metrics: dict[str, Estimate]  #: those that the experiment has
+    seconds: float  #: mean
+    stale: bool  #: any of them
 
 
 def estimate(values: Sequence[float]) -> Estimate:

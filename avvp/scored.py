@@ -23,7 +23,7 @@ from avvp.metrics import LEVELS, METRICS, Evaluation, evaluate, evaluate_videos
 from avvp.repair import repaired_scores, wrong_seconds
 
 GATES: tuple[Gate | None, ...] = ("video", "modality", None)
-"""The rules of :func:`avvp.decode` by which every run scores its probabilities besides its own."""
+"""The rules of :func:`avvp.events.decode` by which every run is scored besides its own."""
 TIMELINES = 8
 """Test videos whose probabilities a run keeps for figures."""
 
@@ -55,12 +55,12 @@ def scored(
       :func:`avvp.repair.repaired_scores` and :func:`avvp.repair.wrong_seconds`;
     * ``by_length`` (2, 10): see :func:`avvp.event_lengths.scores_by_length`;
     * ``timelines/`` of some videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T), the five
-      probabilities of :class:`avvp.Parsing`, and every extra that it has a video.
+      probabilities of :class:`avvp.events.Parsing`, and every extra that it has a video.
 
     Args:
         parsing: of N videos, on the CPU.
         videos: the same, annotated.
-        threshold, gate: how the method decides, see :func:`avvp.decode`.
+        threshold, gate: how the method decides, see :func:`avvp.events.decode`.
     """
     truth = videos.true_audio.cpu(), videos.true_visual.cpu()
     decided = decode(parsing, threshold=threshold, gate=gate)

@@ -113,7 +113,7 @@ class TrainingConfig:
         selection: ``"best"`` keeps the epoch with the highest segment-level Type@AV on validation
             (of a method of one modality: that modality's score), ties to the later one (HAN, MGN);
             ``"last"`` keeps the last epoch (MA).
-        gate: how validation decodes, see :func:`avvp.decode`.
+        gate: how validation decodes, see :func:`avvp.events.decode`.
         precision: ``"bfloat16"`` runs matrix products in bfloat16 under autocast; weights, Adam,
             softmaxes over time and losses stay in float32.
     """
@@ -276,8 +276,8 @@ def predict(
     """Parse every video of a split, in order.
 
     Returns:
-        A :class:`Parsing` of float32 tensors on the CPU. Extras that hold one entry a video
-        (attention over time and modality) are kept; others are left out.
+        A :class:`avvp.events.Parsing` of float32 tensors on the CPU. Extras that hold one entry a
+        video (attention over time and modality) are kept; others are left out.
     """
     device = device_of(network)
     was_training = network.training

@@ -28,7 +28,7 @@ class Parameter:
         values: two and the default, in rising order.
         default: the value of the calibrated simulator.
         why: what the outer values mean, and why the range ends there.
-        changes: from a value to fields of :class:`SimulatorConfig`.
+        changes: from a value to fields of :class:`avvp.data.simulate.SimulatorConfig`.
     """
 
     name: str

@@ -41,6 +41,9 @@ def load(
     Returns:
         ``audio`` (N,T,128), ``visual_2d`` (N,T,2048), ``visual_3d`` (N,T,512), ``weak`` (N,C),
         ``true_audio`` and ``true_visual`` (N,C,T), ``ids``.
+
+    Raises:
+        AvvpError: there is no such split, or no such data set.
     """
     if split not in SPLITS:
         raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")

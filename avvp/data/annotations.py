@@ -8,7 +8,7 @@ three and is compared with them where it is there.
 
 Two versions of the audio file circulate. The one of the HAN release repairs three rows whose
 ``filename`` is damaged in the copies that MA, MGN and Cross-Modal learning ship. Both are read;
-:attr:`Annotations.audio_version` says which one it was, judged by content.
+``Annotations.audio_version`` says which one it was, judged by content.
 """
 
 import hashlib
@@ -74,10 +74,10 @@ _INDEX = {label: c for c, label in enumerate(LABELS)}
 class Finding(NamedTuple):
     """One oddity: where it stands, what it is, and what it says."""
 
-    file: str  # name of the CSV file
-    row: int  # line in that file; the header is line 1
-    kind: str  # a key of CONSEQUENCES
-    video: str  # the filename in that row
+    file: str  #: name of the CSV file
+    row: int  #: line in that file; the header is line 1
+    kind: str  #: a key of CONSEQUENCES
+    video: str  #: the filename in that row
     detail: str
 
 
@@ -94,7 +94,11 @@ class Report:
         return len(self.findings)
 
     def of(self, kind: str, *, file: str | None = None) -> tuple[Finding, ...]:
-        """The findings of one kind, optionally of one file."""
+        """The findings of one kind, optionally of one file.
+
+        Raises:
+            AvvpError: there is no such kind.
+        """
         if kind not in CONSEQUENCES:
             raise AvvpError(f"no kind of finding is called {kind!r}; see CONSEQUENCES.")
         return tuple(f for f in self.findings if f.kind == kind and file in (None, f.file))
@@ -314,7 +318,11 @@ def read_rows(
 
 
 def check_class(path: Path, line: int, label: str) -> str:
-    """``label``, if it is a class of LLP; else raises :class:`avvp.errors.AvvpError`."""
+    """``label``, if it is a class of LLP.
+
+    Raises:
+        AvvpError: it is none.
+    """
     if label not in _INDEX:
         raise AvvpError(
             f"{path}, row {line}: {label!r} is none of the 25 classes of LLP; see avvp.LABELS for "

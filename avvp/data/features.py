@@ -53,7 +53,7 @@ class Problem(NamedTuple):
     """A feature file that is missing or damaged."""
 
     video: str
-    file: str  # relative to the feature folder
+    file: str  #: relative to the feature folder
     problem: str
 
 

@@ -43,9 +43,9 @@ VIDEOS_AT_ONCE = 64
 class Prior(NamedTuple):
     """What the oracle expects of one modality before it looks."""
 
-    rate: Tensor  # (C,) P(the class leaves evidence)
-    patterns: Tensor  # (M, T) bool
-    log_pattern: Tensor  # (C, M) log P(pattern | class is on)
+    rate: Tensor  #: (C,) P(the class leaves evidence)
+    patterns: Tensor  #: (M, T) bool
+    log_pattern: Tensor  #: (C, M) log P(pattern | class is on)
 
 
 def oracle(config: SimulatorConfig, split: Split) -> Parsing:

@@ -155,15 +155,19 @@ class SimulatorConfig:
 class Block(NamedTuple):
     """Up to ``BLOCK`` consecutive videos of a split, before their features are rendered."""
 
-    rows: slice  # of the split
-    weak: Tensor  # (n, C) bool
-    audio: Tensor  # (n, C, T) bool
-    visual: Tensor  # (n, C, T) bool
-    latents: dict[str, Tensor]  # stream -> (n, T, latent)
+    rows: slice  #: of the split
+    weak: Tensor  #: (n, C) bool
+    audio: Tensor  #: (n, C, T) bool
+    visual: Tensor  #: (n, C, T) bool
+    latents: dict[str, Tensor]  #: stream -> (n, T, latent)
 
 
 def draw_blocks(config: SimulatorConfig, split: Split) -> Iterator[Block]:
-    """Draw a split block by block: labels and latent vectors."""
+    """Draw a split block by block: labels and latent vectors.
+
+    Raises:
+        AvvpError: there is no such split.
+    """
     if split not in SPLITS:
         raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
     annotated = _annotated(config, split)

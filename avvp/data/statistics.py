@@ -4,7 +4,7 @@
 annotations; the table in ``avvp/package_data/label_statistics.json`` was written by it and is what
 :func:`read_statistics` returns. All numbers are counts. A *pair* is a video with a class; it is
 *heard* (*seen*) when some second of audio (video) is marked, *full* when all ten are, and a *run*
-is a maximal stretch of marked seconds. Lists by class follow :data:`avvp.LABELS`; C = 25.
+is a maximal stretch of marked seconds. Lists by class follow :data:`avvp.events.LABELS`; C = 25.
 
 ``source``
     ``audio_version`` and ``sha256`` of each CSV file.

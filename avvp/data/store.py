@@ -153,7 +153,7 @@ def _labels_of(group: h5py.Group) -> AnnotatedSplit:
 def read_rows(
     dataset: h5py.Dataset, rows: np.ndarray, into: np.ndarray | None = None
 ) -> np.ndarray:
-    """The ``rows`` (ascending) of a dataset, stretch by stretch: h5py's own selection is slow."""
+    """The ``rows`` (n,) of a dataset, ascending, stretch by stretch: h5py's own is slow."""
     values = np.empty((len(rows), *dataset.shape[1:]), dataset.dtype) if into is None else into
     start = 0
     for stretch in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
@@ -248,7 +248,7 @@ def _short(digests: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class StreamedVideos:
-    """A split that stays on disk: the same labels and the same batches as :class:`Videos`.
+    """A split that stays on disk: labels and batches of :class:`avvp.data.videos.Videos`.
 
     At most three chunks are in memory: the one that batches come from, the one that a batch reaches
     into, and the one that is read ahead.
@@ -312,7 +312,7 @@ class StreamedVideos:
     def batches(
         self, *, batch_size: int, generator: torch.Generator | None = None, skip: int = 0
     ) -> Iterator[Batch]:
-        """One pass over the split, exactly as :meth:`Videos.batches` over a resident one."""
+        """The pass that :meth:`avvp.data.videos.Videos.batches` makes over a resident split."""
         chunk = self.chunk or len(self)
         if generator is None:
             order = torch.arange(len(self))
@@ -364,9 +364,9 @@ class SplitDescription:
     """What a file says about one split."""
 
     videos: int
-    annotated: bool  # by the second
+    annotated: bool  #: by the second
     fingerprint: str
-    class_counts: tuple[int, ...]  # videos with each weak label
+    class_counts: tuple[int, ...]  #: videos with each weak label
 
 
 @dataclass(frozen=True)

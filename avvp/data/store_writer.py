@@ -186,7 +186,11 @@ class StoreWriter:
         return ~self.digests[split].any(1)
 
     def finish(self) -> str:
-        """Write the fingerprint, which makes the file valid, and return it."""
+        """Write the fingerprint, which makes the file valid, and return it.
+
+        Raises:
+            AvvpError: videos are missing.
+        """
         for split in self._splits:
             if self.unwritten(split).any():
                 number = int(self.unwritten(split).sum())

@@ -11,11 +11,11 @@ from torch import Tensor
 class Batch(NamedTuple):
     """What one training step sees. ``index`` are rows of the split."""
 
-    index: Tensor  # (B,) int64
-    audio: Tensor  # (B, T, 128)
-    visual_2d: Tensor  # (B, T, 2048) pooled, or (B, 8T, 2048) frames
-    visual_3d: Tensor  # (B, T, 512)
-    weak: Tensor  # (B, C) bool
+    index: Tensor  #: (B,) int64
+    audio: Tensor  #: (B, T, 128)
+    visual_2d: Tensor  #: (B, T, 2048) pooled, or (B, 8T, 2048) frames
+    visual_3d: Tensor  #: (B, T, 512)
+    weak: Tensor  #: (B, C) bool
 
 
 def shuffled(count: int, *, chunk: int | None, generator: torch.Generator) -> Tensor:
@@ -45,7 +45,7 @@ class Videos:
         weak: (N, C) bool, the classes that are heard or seen somewhere in the video.
         true_audio, true_visual: (N, C, T) bool, or None where nobody annotated seconds.
         fingerprint: hash of what determines the arrays.
-        chunk: rows that are shuffled together, see :func:`shuffled`; None: all of them.
+        chunk: rows that are shuffled together, see ``shuffled``; None: all of them.
     """
 
     ids: tuple[str, ...]

@@ -60,6 +60,9 @@ def influence_maps(
         maps: title of a network -> (T, T) of changes; row: what was changed, column: where.
         ylabel, xlabel: what was changed, and where the change was measured.
         colour_label: of the changes, with their unit.
+
+    Raises:
+        AvvpError: there is no map, or one has another shape.
     """
     fields = {title: torch.as_tensor(field) for title, field in maps.items()}
     if not fields:
@@ -93,6 +96,9 @@ def critic_curves(
         histories: name of a system -> of each seed, columns ``epoch``, ``modality_accuracy`` and
             ``modality``, as :func:`avvp.experiments.run` stores them.
         title: drawn above the panels.
+
+    Raises:
+        AvvpError: there is no system, or there are more than styles.
     """
     if not 0 < len(histories) <= len(SYSTEM_STYLES):
         raise AvvpError(f"Critics of 1 to {len(SYSTEM_STYLES)} systems, not {len(histories)}.")

@@ -17,10 +17,10 @@ WINDOW_COLOUR = "#E69F00"
 class FactorOverTime(NamedTuple):
     """One class in one modality of one video: its score map beside the annotation."""
 
-    name: str  # of the class
-    modality: str  # "audio" or "visual"
-    factor: Tensor  # (T,) what the video score is multiplied by
-    annotated: Tensor  # (T,) bool
+    name: str  #: of the class
+    modality: str  #: "audio" or "visual"
+    factor: Tensor  #: (T,) what the video score is multiplied by
+    annotated: Tensor  #: (T,) bool
 
 
 def narrow_window(

@@ -122,8 +122,8 @@ class Removal(NamedTuple):
     """What a second stage did to the labels of each class, one number a class (C,)."""
 
     labels: Sequence[float]
-    absent: Sequence[float]  # labels that the modality does not have
-    right: Sequence[float]  # those of them that were removed
+    absent: Sequence[float]  #: labels that the modality does not have
+    right: Sequence[float]  #: those of them that were removed
     removed: Sequence[float]
 
 

@@ -138,8 +138,8 @@ class Sized(NamedTuple):
     """A network, its size and its score."""
 
     label: str
-    size: float  # MB that compute
-    stored: float  # MB in the released file
+    size: float  #: MB that compute
+    stored: float  #: MB in the released file
     score: float
     half_width: float | None = None
 

@@ -32,11 +32,14 @@ MODELS: dict[str, type[nn.Module]] = {
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """Make a network; ``forward(audio, visual_2d, visual_3d)`` returns a :class:`avvp.Parsing`.
+    """Make a network; ``forward(audio, visual_2d, visual_3d)`` returns an ``avvp.Parsing``.
 
     Args:
         name: one of ``MODELS``.
         options: keyword arguments of the class.
+
+    Raises:
+        AvvpError: there is no such network, or it has no such option.
     """
     if name not in MODELS:
         raise AvvpError(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}.")

@@ -42,14 +42,17 @@ class ReverseGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, strength: float) -> Tensor:
+        """``x`` (...), as it is."""
         return x.view_as(x)
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
+        """Keep the strength, a factor; ``output`` (...) is not needed."""
         _, ctx.strength = inputs
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        """``gradient`` (...), turned round and scaled."""
         return -ctx.strength * gradient, None
 
 
@@ -160,9 +163,9 @@ class ModalityDiscriminator(nn.Module):
 class Mixed(NamedTuple):
     """Features of B videos on their way through the network, each (B, T, D)."""
 
-    audio_alone: Tensor  # after attention within the modality
+    audio_alone: Tensor  #: after attention within the modality
     visual_alone: Tensor
-    audio: Tensor  # what is pooled: after attention across, shared projection and skip
+    audio: Tensor  #: what is pooled: after attention across, shared projection and skip
     visual: Tensor
 
 

@@ -19,6 +19,9 @@ def pool_frames(visual_2d: Tensor) -> Tensor:
 
     Pooled features pass through. Averaging before a linear layer equals averaging after it, at an
     eighth of the work.
+
+    Raises:
+        AvvpError: a video has neither T nor 8T rows.
     """
     steps = visual_2d.shape[1]
     if steps == SEGMENTS:
@@ -120,14 +123,14 @@ def segment_similarity(audio: Tensor, visual: Tensor) -> Tensor:
 
 
 class Pooled(NamedTuple):
-    """What MMIL pooling returns; the names follow :class:`avvp.Parsing`."""
+    """What MMIL pooling returns; the names follow :class:`avvp.events.Parsing`."""
 
-    video: Tensor  # (B, C)
-    audio: Tensor  # (B, C)
-    visual: Tensor  # (B, C)
-    segment: Tensor  # (B, T, 2, C), audio first
-    over_time: Tensor  # (B, T, 2, C), sums to 1 over T
-    over_modality: Tensor  # (B, T, 2, C), sums to 1 over the two modalities
+    video: Tensor  #: (B, C)
+    audio: Tensor  #: (B, C)
+    visual: Tensor  #: (B, C)
+    segment: Tensor  #: (B, T, 2, C), audio first
+    over_time: Tensor  #: (B, T, 2, C), sums to 1 over T
+    over_modality: Tensor  #: (B, T, 2, C), sums to 1 over the two modalities
 
     def parsing(self, **extras: Tensor) -> Parsing:
         """The parsing; its extras are the two attentions and ``extras``."""

@@ -216,6 +216,9 @@ def score_map(logits: Tensor, assignment: Tensor, *, score: Score, hard: bool = 
 
     Returns:
         (B, C, T) float32.
+
+    Raises:
+        AvvpError: ``score`` is no map.
     """
     if score == "video":
         return torch.ones_like(logits, dtype=torch.float32)
@@ -231,16 +234,16 @@ def score_map(logits: Tensor, assignment: Tensor, *, score: Score, hard: bool = 
 class Grouped(NamedTuple):
     """What MGN knows of B videos before it classifies."""
 
-    audio: Tensor  # (B, C, D) class-aware audio features, g^a of Eq. (9)
-    visual: Tensor  # (B, C, D)
-    both: Tensor  # (B, C, D) g^av of Eq. (15)
-    logits_audio: Tensor  # (B, C, T) noise-free: which segment goes to which token; 0: no grouping
+    audio: Tensor  #: (B, C, D) class-aware audio features, g^a of Eq. (9)
+    visual: Tensor  #: (B, C, D)
+    both: Tensor  #: (B, C, D) g^av of Eq. (15)
+    logits_audio: Tensor  #: (B, C, T) noise-free: which segment goes to which token; 0: no grouping
     logits_visual: Tensor
-    assignment_audio: Tensor  # (B, C, T) sums to 1 over C; 0 where there is no grouping
+    assignment_audio: Tensor  #: (B, C, T) sums to 1 over C; 0 where there is no grouping
     assignment_visual: Tensor
-    encoded_audio: Tensor  # (B, T, D) after its encoder, in the order of time
+    encoded_audio: Tensor  #: (B, T, D) after its encoder, in the order of time
     encoded_visual: Tensor
-    fused_visual: Tensor  # (B, T, D) before its encoder
+    fused_visual: Tensor  #: (B, T, D) before its encoder
 
 
 class MGN(nn.Module):

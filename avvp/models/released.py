@@ -292,7 +292,11 @@ def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def released_name(family: str, ours: str) -> str:
-    """The released name of one of our parameters, e.g. ``front_end.audio.weight``."""
+    """The released name of one of our parameters, e.g. ``front_end.audio.weight``.
+
+    Raises:
+        AvvpError: the release has no such parameter.
+    """
     block = re.search(r"(?<=\.)\d+(?=\.)", ours)
     name = re.sub(r"(?<=\.)\d+(?=\.)", "*", ours)
     for prefix, our_prefix in FAMILIES[family].prefixes.items():
@@ -303,7 +307,11 @@ def released_name(family: str, ours: str) -> str:
 
 
 def construct(name: str, network: type[nn.Module], options: Mapping[str, Any]) -> nn.Module:
-    """Make a network; an option that it does not have is an :class:`AvvpError`."""
+    """Make a network of that class.
+
+    Raises:
+        AvvpError: the network has no such option.
+    """
     known = inspect.signature(network).parameters
     for option in options:
         if option not in known:
