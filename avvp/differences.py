@@ -92,7 +92,7 @@ class Difference(NamedTuple):
     Attributes:
         id: readable and unique.
         part: code against paper, a paper against itself or another one, or annotations.
-        papers: whose, keys of :data:`AUTHORS`.
+        papers: whose, keys of ``AUTHORS``.
         subject: in a few words.
         says: what the paper says; in a contradiction, what is said in one place.
         does: what the release does; in a contradiction, what is said in another place.

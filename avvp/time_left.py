@@ -49,7 +49,7 @@ class Work(NamedTuple):
 
 
 def work_of(configuration: Mapping[str, Any]) -> Work:
-    """The work of a run (:attr:`avvp.results.Run.configuration`), pre-training included.
+    """The work of a run (:class:`avvp.results.Run`), pre-training included.
 
     Where nothing is trained the test videos are all there is, one a step.
     """
