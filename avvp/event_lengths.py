@@ -57,6 +57,14 @@ def scores_by_length(
     return torch.stack(rows).numpy()
 
 
+def in_all_seconds(mask: Tensor | None) -> Tensor | None:
+    """What is on somewhere in a video, in all of its seconds: bool (N, C, T), as ``mask`` is.
+
+    What is left of a parsing without what it says about time.
+    """
+    return None if mask is None else mask.any(dim=-1, keepdim=True).expand_as(mask)
+
+
 def _parsed(pred_audio: Tensor | None, pred_visual: Tensor | None) -> tuple[bool, ...]:
     """Whether each of :data:`avvp.metrics.MODALITIES` was parsed."""
     heard, seen = pred_audio is not None, pred_visual is not None

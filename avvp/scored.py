@@ -17,7 +17,7 @@ from avvp.curves import (
     threshold_curve,
 )
 from avvp.data.videos import Videos
-from avvp.event_lengths import scores_by_length
+from avvp.event_lengths import in_all_seconds, scores_by_length
 from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.metrics import LEVELS, METRICS, Evaluation, evaluate, evaluate_videos
 from avvp.repair import repaired_scores, wrong_seconds
@@ -54,6 +54,8 @@ def scored(
     * ``repair/scores`` (8, 10) and ``repair/seconds`` (3, 2, 2): see
       :func:`avvp.repair.repaired_scores` and :func:`avvp.repair.wrong_seconds`;
     * ``by_length`` (2, 10): see :func:`avvp.event_lengths.scores_by_length`;
+    * ``all_seconds/scores`` (10,) and ``all_seconds/by_length`` (2, 10): the same if each class is
+      marked in all seconds of the modality in which the method finds it in any;
     * ``timelines/`` of some videos: ``ids``, ``true_audio``, ``true_visual`` (K, C, T), the five
       probabilities of :class:`avvp.events.Parsing`, and every extra that it has a video.
 
@@ -75,6 +77,7 @@ def scored(
         "repair/scores": repaired_scores(*decided, *truth),
         "repair/seconds": wrong_seconds(*decided, *truth),
         "by_length": scores_by_length(*decided, *truth),
+        **_all_seconds(*map(in_all_seconds, decided), *truth),
         **_timelines(parsing, videos.ids, *truth),
     }
     return Scored(evaluation, arrays)
@@ -96,6 +99,14 @@ def _only(
     return {
         "only/scores": np.array([[ten[f"{x}/audio"], ten[f"{x}/visual"]] for x in LEVELS]),
         "only/counts": found.counts[:, :2].numpy(),
+    }
+
+
+def _all_seconds(*masks: torch.Tensor | None) -> dict[str, np.ndarray]:
+    ten = evaluate(*masks)
+    return {
+        "all_seconds/scores": np.array([ten.get(name, np.nan) for name in METRICS]),
+        "all_seconds/by_length": scores_by_length(*masks),
     }
 
 

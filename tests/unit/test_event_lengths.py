@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from avvp.event_lengths import LENGTHS, scores_by_length
+from avvp.event_lengths import LENGTHS, in_all_seconds, scores_by_length
 from avvp.metrics import METRICS, evaluate
 from tests.unit.test_repair import random_masks, video
 
@@ -55,8 +55,7 @@ def test_the_truth_scores_100_and_all_ten_seconds_do_where_events_last_as_long()
     visual[::2] = visual[::2].any(dim=-1, keepdim=True)
     truth = audio, visual
     assert set(scores_by_length(*truth, *truth).ravel()) == {100.0}
-    throughout = tuple(mask.any(dim=-1, keepdim=True).expand_as(mask) for mask in truth)
-    shorter, whole = scores_by_length(*throughout, *truth)
+    shorter, whole = scores_by_length(*map(in_all_seconds, truth), *truth)
     single = [
         METRICS.index(f"{level}/{m}")
         for level in ("segment", "event")
@@ -64,6 +63,14 @@ def test_the_truth_scores_100_and_all_ten_seconds_do_where_events_last_as_long()
     ]
     assert (whole[single] == 100).all()
     assert (shorter < 100).all()
+
+
+def test_in_all_seconds_by_hand():
+    audio, visual = video(audio=[(0, 3, 4), (2, 0, 1), (2, 8, 9)])
+    assert in_all_seconds(audio).all(dim=-1)[0].nonzero().flatten().tolist() == [0, 2]
+    assert in_all_seconds(audio).sum() == 20
+    assert not in_all_seconds(visual).any()
+    assert in_all_seconds(None) is None
 
 
 def test_with_events_of_one_length_in_every_video_it_is_the_benchmark():

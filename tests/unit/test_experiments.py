@@ -216,6 +216,12 @@ def test_a_run_keeps_what_figures_need(tiny_run):
     assert arrays["threshold_curve"].shape == (len(THRESHOLDS), 10)
     assert arrays["overlap_curve"].shape == (len(OVERLAPS), 5)
     assert arrays["only/scores"].shape == (2, 2) and arrays["only/counts"].shape == (2, 2, 25, 3)
+    scores = list(done.metrics.values())
+    assert arrays["repair/scores"][0].tolist() == scores
+    assert (arrays["repair/scores"][-1] == 100).all()
+    assert arrays["repair/seconds"].shape == (3, 2, 2)
+    assert arrays["by_length"].shape == arrays["all_seconds/by_length"].shape == (2, 10)
+    assert arrays["all_seconds/scores"].shape == (10,)
     for name in ("video", "audio", "visual"):
         assert arrays[f"reliability/{name}"][:, 0].sum() == 16 * CLASSES
     for name in ("segment_audio", "segment_visual"):
