@@ -1,4 +1,4 @@
-"""``avvp results``: list runs, publish and complete them, mark what the registry has outgrown."""
+"""``avvp results``: list, publish and complete runs, score them further, mark outgrown ones."""
 
 import argparse
 from pathlib import Path
@@ -39,6 +39,18 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
         help="complete the copies of those runs in this folder; --runs is then only read",
     )
     command.set_defaults(run=_complete)
+    command = actions.add_parser(
+        "detection", help="score finished runs by PSDS, with sed_scores_eval: a minute each"
+    )
+    command.add_argument("pattern", nargs="+", help="experiments, such as 'han/*'")
+    command.add_argument("--profile", default="medium", help="default: %(default)s")
+    command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    command.add_argument("--runs", type=Path, default=RUNS, help="runs and their weights")
+    command.add_argument(
+        "--results", type=Path, default=RESULTS, help="the folder of the file detection.json"
+    )
+    command.set_defaults(run=_detection)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -95,3 +107,32 @@ def _complete(options: argparse.Namespace) -> int:
             print(f"failed: {error}", flush=True)
     print(f"{len(found) - failed} of {len(found)} runs are complete.")
     return 1 if failed else 0
+
+
+def _detection(options: argparse.Namespace) -> None:
+    from avvp.detection import add_detection, detection, detection_path, read_detection
+    from avvp.experiments import predict_again
+    from avvp.results import read_arrays
+
+    source = "sim" if options.data == "sim" else Path(options.data).name
+    out = detection_path(data=source, profile=options.profile, results=options.results)
+    place = {"data": source, "profile": options.profile}
+    found = {}
+    for pattern in options.pattern:
+        found |= find_runs(options.runs, **place, experiment=pattern)
+    if not found:
+        raise AvvpError(f"{options.runs} has no {options.profile} run of these experiments.")
+    for path, done in found.items():
+        if read_detection(out, done) is not None:
+            continue
+        again = predict_again(
+            done, read_arrays(path), data=options.data, device=options.device, runs=options.runs
+        )
+        truth = again.videos.true_audio.cpu(), again.videos.true_visual.cpu()
+        scores = detection(again.parsing, again.videos.ids, *truth, gate=again.gate)
+        add_detection(out, done, scores)
+        told = ", ".join(
+            f"{name} PSDS {x.psds_1:.1f}, {x.psds_2:.1f}" for name, x in scores.items()
+        )
+        print(f"{path}  {told}", flush=True)
+    print(f"{out} has {len(found)} of these runs.")
