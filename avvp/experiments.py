@@ -33,7 +33,7 @@ from avvp.losses import Targets
 from avvp.metrics import METRICS
 from avvp.models import build
 from avvp.published import Row, published_cells
-from avvp.refinement import refine, removals
+from avvp.refinement import Refined, refine, removals
 from avvp.registry import (
     PROFILES,
     REGISTRY,
@@ -68,10 +68,13 @@ __all__ = [
     "find_experiments",
     "get_profile",
     "is_current",
+    "network_before",
     "one_step",
     "open_source",
+    "open_split",
     "predict_again",
     "predict_with",
+    "refined_by",
     "rows_without_experiment",
     "run",
     "weights_path",
@@ -137,7 +140,7 @@ def open_source(data: str, profile: Profile) -> Source:
 
 
 @lru_cache(maxsize=len(SPLITS))
-def _split(source: Source, split: str, profile: Profile, device: torch.device) -> Videos:
+def open_split(source: Source, split: str, profile: Profile, device: torch.device) -> Videos:
     """A split, kept for the next run: seeds and experiments share their data."""
     return load(source.origin, split, device=device, limit=getattr(profile, split))
 
@@ -214,16 +217,16 @@ def run(
     folder = weights_path(experiment, **place).parent
     remove_leftovers(folder.parents[1], f"seed-{seed}.*")
     with PeakMemory(chosen) as memory:
-        test = _split(source, "test", profile, chosen)
+        test = open_split(source, "test", profile, chosen)
         if test.true_audio is None or test.true_visual is None:
             raise AvvpError(f"The test split of {data} has no annotated seconds: nothing to score.")
         here = experiment.at(profile)
         before = REGISTRY[experiment.after] if experiment.after else None
-        base = before and _network_before(experiment, before, chosen, **place)
+        base = before and network_before(experiment, before, chosen, **place)
         if experiment.training is not None:
             parsed = _trained(
                 here,
-                *(_split(source, split, profile, chosen) for split in SPLITS),
+                *(open_split(source, split, profile, chosen) for split in SPLITS),
                 base=base,
                 seed=seed,
                 device=chosen,
@@ -256,12 +259,13 @@ def run(
         },
         device=describe_device(chosen),
         seconds=parsed.seconds,
-        peak_memory=memory.bytes,
+        peak_memory=max(memory.bytes, parsed.peak_memory),
         parameters=parsed.parameters,
         metrics=evaluation.ten(),
         counts=evaluation.counts.tolist(),
         hash=found,
         after=before and run_hash(before.configuration(profile), source.fingerprint, seed),
+        together=list(parsed.together) or None,
     )
     write_run(runs, result, arrays | parsed.arrays)
     return result
@@ -365,6 +369,8 @@ class _Parsed(NamedTuple):
     parameters: int
     arrays: dict[str, np.ndarray]
     thresholds: float | Thresholds = 0.5
+    together: tuple[str, ...] = ()
+    peak_memory: int = 0
 
 
 def _decoded(experiment: Experiment, source: Source) -> _Parsed:
@@ -376,7 +382,7 @@ def _decoded(experiment: Experiment, source: Source) -> _Parsed:
     return _Parsed(parsing, time.monotonic() - started, 0, {})
 
 
-def _network_before(
+def network_before(
     experiment: Experiment,
     before: Experiment,
     device: torch.device,
@@ -422,14 +428,7 @@ def _trained(
     targets = None
     precision = here.training.precision
     if here.refinement:
-        refined = refine(
-            base,
-            train,
-            config=here.refinement,
-            seed=seed,
-            visual_smoothing=here.objective.visual_smoothing,
-            precision=precision,
-        )
+        refined = refined_by(base, here, train, seed=seed)
         arrays |= {f"refinement/{k}": v.numpy() for k, v in removals(refined, train).items()}
         wanted = Targets(*(x.to(train.weak.device) for x in refined.targets))
 
@@ -474,7 +473,27 @@ def _trained(
         arrays |= {f"embedding/{k}": v for k, v in drawn.items()}
     seconds = fitted.seconds + (before.seconds if before else 0)
     parsing = predict(network, test, precision=precision)
-    return _Parsed(parsing, seconds, _parameters(network), arrays, fitted.thresholds)
+    return _Parsed(
+        parsing,
+        seconds,
+        _parameters(network),
+        arrays,
+        fitted.thresholds,
+        fitted.together,
+        fitted.peak_memory,
+    )
+
+
+def refined_by(base: torch.nn.Module, here: Experiment, train: Videos, *, seed: int) -> Refined:
+    """What the network that ``here`` comes after makes of the labels of the training split."""
+    return refine(
+        base,
+        train,
+        config=here.refinement,
+        seed=seed,
+        visual_smoothing=here.objective.visual_smoothing,
+        precision=here.training.precision,
+    )
 
 
 def _columns(name: str, history: list[dict[str, float]]) -> dict[str, np.ndarray]:

@@ -51,8 +51,10 @@ class Run:
         commit: of the code; ends in ``-dirty`` when files differed from it.
         versions: Python and the libraries that decide numbers.
         device: what computed.
-        seconds: wall-clock time of training, without loading and scoring.
-        peak_memory: bytes; of the accelerator if one computed, else resident, of the process.
+        seconds: wall-clock time of training, without loading and scoring; of a run that was trained
+            with others its share.
+        peak_memory: bytes; of the accelerator if one computed, else resident, of the process; of a
+            run that was trained with others, of all of them.
         parameters: trainable numbers in the network.
         metrics: the ten numbers in per cent, by the keys of :data:`avvp.metrics.METRICS`; of a
             method that parses one modality the two that it has.
@@ -61,6 +63,8 @@ class Run:
         hash: of what determines the run; see :func:`run_hash`.
         stale: somebody noted that the registry has changed since.
         after: the hash of the run whose network this one started from, if it did.
+        together: the names of all runs that were trained with this one as one computation, itself
+            among them, if it was not alone. It then drew other random numbers for its dropout.
     """
 
     experiment: str
@@ -81,6 +85,7 @@ class Run:
     hash: str
     stale: bool = False
     after: str | None = None
+    together: list | None = None
 
 
 def run_hash(configuration: Mapping[str, Any], data_fingerprint: str, seed: int) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import psutil
 import torch
@@ -243,14 +243,19 @@ class FitResult:
         history: one entry an epoch: ``epoch``, ``learning_rate``, ``loss`` and its parts (means
             over videos), the ten validation metrics as ``val/...``.
         selected_epoch: counted from 1.
-        seconds: wall-clock time of training and validation, over every session that took part.
+        seconds: wall-clock time of training and validation, over every session that took part; of
+            a network that was trained with others (:mod:`avvp.together`) its share.
         thresholds: what the selected network's probabilities are compared with.
+        together: the names of all that were trained as one computation, if it was not alone.
+        peak_memory: in bytes, of such a computation.
     """
 
     history: list[dict[str, float]]
     selected_epoch: int
     seconds: float
     thresholds: Thresholds
+    together: tuple[str, ...] = ()
+    peak_memory: int = 0
 
 
 def autocast(device: torch.device, precision: Precision):
@@ -358,12 +363,7 @@ def fit(
     course = Course(
         network,
         folder=folder,
-        identity={
-            "config": asdict(config),
-            "objective": asdict(objective),
-            "seed": seed,
-            "data": train.fingerprint,
-        },
+        identity=identity_of(train, objective=objective, config=config, seed=seed),
         videos=len(train),
         batch_size=config.batch_size,
         epochs=config.epochs,
@@ -386,7 +386,7 @@ def fit(
         for batch in batches:
             if at_progress:
                 at_progress(course.done, epochs=config.epochs)
-            parts = _step(
+            parts = train_step(
                 network, batch, course.optimizer, objective, targets, device, config.precision
             )
             course.stepped(parts, len(batch.index))
@@ -405,8 +405,31 @@ def fit(
         course.end_epoch(entry, reached, keep=keep, told=f"val {main_metric(scores)} {reached:.1f}")
     course.finish()
     network.eval()
-    thresholds = Thresholds(*state["thresholds"])
-    return FitResult(state["history"], state["best_epoch"], state["seconds"], thresholds)
+    return result_of(state)
+
+
+def result_of(state: Mapping[str, Any]) -> FitResult:
+    """What the state of a :class:`Course` that has come to its end says."""
+    return FitResult(
+        state["history"],
+        state["best_epoch"],
+        state["seconds"],
+        Thresholds(*state["thresholds"]),
+        tuple(state.get("together", ())),
+        state.get("peak_memory", 0),
+    )
+
+
+def identity_of(
+    train: Videos, *, objective: Objective, config: TrainingConfig, seed: int
+) -> dict[str, object]:
+    """What determines a training; see :class:`Course`."""
+    return {
+        "config": asdict(config),
+        "objective": asdict(objective),
+        "seed": seed,
+        "data": train.fingerprint,
+    }
 
 
 def _reached(entry: Mapping[str, float]) -> float:
@@ -415,7 +438,7 @@ def _reached(entry: Mapping[str, float]) -> float:
     return scores[main_metric(scores)]
 
 
-def _step(
+def train_step(
     network: nn.Module,
     batch: Batch,
     optimizer: torch.optim.Optimizer,
@@ -424,7 +447,7 @@ def _step(
     device: torch.device,
     precision: Precision,
 ) -> dict[str, Tensor]:
-    """One step of gradient descent; returns the loss and its parts, detached."""
+    """One step of gradient descent on ``batch``; returns the loss and its parts, detached."""
     with autocast(device, precision):
         parsing = network(*(x.to(device, non_blocking=True) for x in batch[1:4]))
     wanted = Targets(*(x.to(device, non_blocking=True) for x in targets(batch)))
@@ -461,6 +484,34 @@ def read_weights(network: nn.Module, path: Path) -> None:
         ) from None
 
 
+def write_course(
+    folder: Path,
+    *,
+    identity: Mapping[str, object],
+    network: Mapping[str, Tensor],
+    optimizer: dict,
+    device: torch.device,
+    state: Mapping[str, object],
+) -> None:
+    """Write the checkpoint that a :class:`Course` in ``folder`` goes on from.
+
+    Args:
+        folder: of the checkpoints.
+        identity: see :class:`Course`.
+        network, optimizer: their states.
+        device: whose random numbers go on too.
+        state: see :class:`Course`.
+    """
+    content = {
+        "identity": json.dumps(identity, sort_keys=True),
+        "network": network,
+        "optimizer": optimizer,
+        "random": _random_state(device),
+        "state": state,
+    }
+    write_checkpoint(content, folder / CHECKPOINT)
+
+
 def _random_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
@@ -493,6 +544,7 @@ class Course:
         learning_rate: float = 0.0,
         weight_decay: float = 0.0,
         optimizer_state: dict | None = None,
+        capturable: bool = False,
         told: str = "",
         progress: bool = True,
         checkpoint_seconds: float = 60.0,
@@ -506,6 +558,7 @@ class Course:
             videos, batch_size, epochs: how long it is.
             learning_rate, weight_decay: of Adam; see also :meth:`set_learning_rate`.
             optimizer_state: of Adam, to begin with its moments.
+            capturable: keep the learning rate on the device, so that a recorded step reads it.
             told: beside the bar.
             progress: show the bar.
             checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides
@@ -513,14 +566,15 @@ class Course:
         """
         self._network, self._folder = network, Path(folder)
         self._device = device_of(network)
-        self._identity = json.dumps(identity, sort_keys=True)
+        self._identity = dict(identity)
         self._videos, self._epochs = videos, epochs
         self._steps = math.ceil(videos / batch_size)
         self._checkpoint_seconds = checkpoint_seconds
         self.optimizer = torch.optim.Adam(
             network.parameters(),
-            lr=learning_rate,
+            lr=torch.tensor(learning_rate, device=self._device) if capturable else learning_rate,
             weight_decay=weight_decay,
+            capturable=capturable,
             fused=self._device.type in ("cuda", "cpu"),
         )
         if optimizer_state:
@@ -556,7 +610,10 @@ class Course:
     def set_learning_rate(self, rate: float) -> None:
         """Of all parameters, from the next step on."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # in place: a recorded step knows where it lies
+            else:
+                group["lr"] = rate
 
     def stepped(self, parts: Mapping[str, Tensor], count: int) -> None:
         """A step was taken: ``parts`` are means over its ``count`` videos."""
@@ -595,14 +652,14 @@ class Course:
 
     def _save(self) -> None:
         self.state["seconds"] = time.monotonic() - self._started
-        content = {
-            "identity": self._identity,
-            "network": self._network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": _random_state(self._device),
-            "state": self.state,
-        }
-        write_checkpoint(content, self._folder / CHECKPOINT)
+        write_course(
+            self._folder,
+            identity=self._identity,
+            network=self._network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            device=self._device,
+            state=self.state,
+        )
         self._saved = time.monotonic()
 
     def _restored(self) -> dict:
@@ -622,7 +679,7 @@ class Course:
             path, device=self._device, advice="delete it to start this run again"
         )
         identity = content.get("identity") if isinstance(content, dict) else None
-        if identity != self._identity:
+        if identity != json.dumps(self._identity, sort_keys=True):
             raise AvvpError(
                 f"{path} belongs to a run of another configuration, seed or data set; delete its "
                 "folder, or train in another one."

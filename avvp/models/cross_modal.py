@@ -41,19 +41,20 @@ class ReverseGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, strength: float) -> Tensor:
+    def forward(x: Tensor, strength: Tensor) -> Tensor:
         """``x`` (...), as it is."""
         return x.view_as(x)
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-        """Keep the strength, a factor; ``output`` (...) is not needed."""
-        _, ctx.strength = inputs
+        """Keep the strength, a factor (); ``output`` (...) is not needed."""
+        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         """``gradient`` (...), turned round and scaled."""
-        return -ctx.strength * gradient, None
+        (strength,) = ctx.saved_tensors
+        return -strength * gradient, None
 
 
 class GlobalContextAttention(nn.Module):
@@ -142,7 +143,7 @@ class ModalityDiscriminator(nn.Module):
         self.norm_second = nn.BatchNorm1d(10)
         self.last = nn.Linear(10, 1)
 
-    def forward(self, audio: Tensor, visual: Tensor, *, strength: float) -> Tensor:
+    def forward(self, audio: Tensor, visual: Tensor, *, strength: Tensor | float) -> Tensor:
         """The probability of being visual.
 
         Args:
@@ -154,6 +155,7 @@ class ModalityDiscriminator(nn.Module):
             (B, T, 2) float32, audio first.
         """
         both = torch.stack([audio, visual], dim=2)  # (B, T, 2, D)
+        strength = torch.as_tensor(strength, device=both.device)
         rows = ReverseGradient.apply(both.relu(), strength).flatten(0, 2)
         hidden = self.norm_first(self.first(rows).float()).relu()
         hidden = self.norm_second(self.second(hidden).float()).relu()
@@ -210,7 +212,9 @@ class CrossModal(nn.Module):
 
         self.skip = skip
         self.reversal = reversal
-        self.reversal_strength = STRENGTH_OUTSIDE_TRAINING
+        # On the device, where a recorded step reads it; no part of what is saved.
+        strength = torch.tensor(STRENGTH_OUTSIDE_TRAINING)
+        self.register_buffer("reversal_strength", strength, persistent=False)
         self.shared = nn.Linear(width, width)
         self.pooling = MMILPooling(width)
         self.front_end = FrontEnd(width)
@@ -230,7 +234,8 @@ class CrossModal(nn.Module):
             done: the share of all steps that lie behind, in [0, 1].
             epochs: of the whole training.
         """
-        self.reversal_strength = reversal_strength(done, epochs=epochs, schedule=self.reversal)
+        strength = reversal_strength(done, epochs=epochs, schedule=self.reversal)
+        self.reversal_strength.fill_(strength)
 
     def features(
         self, audio: Tensor, visual_2d: Tensor, visual_3d: Tensor

@@ -104,14 +104,14 @@ def test_a_network_is_told_its_progress_and_another_is_not():
     for made, wanted in ((one, math.tanh(5 * (0.25 + 0.5))), (other, math.tanh(5 * 0.25))):
         assert made.reversal_strength == 0.5
         made.at_progress(0.25, epochs=2)
-        assert made.reversal_strength == pytest.approx(wanted)
+        assert made.reversal_strength.item() == pytest.approx(wanted)
     assert network().reversal_strength == 0.5
     assert "reversal_strength" not in one.state_dict()
 
 
 def test_the_reversal_is_the_identity_with_a_negative_slope():
     x = rows(4, 3).requires_grad_()
-    out = ReverseGradient.apply(x, 0.3)
+    out = ReverseGradient.apply(x, torch.tensor(0.3))
     assert torch.equal(out, x)
     (out**2).sum().backward()
     torch.testing.assert_close(x.grad, -0.3 * 2 * x.detach())
@@ -121,7 +121,7 @@ def test_the_reversal_survives_vmap():
     weights, x = rows(3, 5), rows(5, seed=1)
 
     def loss(w):
-        return (ReverseGradient.apply(w * x, 0.7) ** 2).sum()
+        return (ReverseGradient.apply(w * x, torch.tensor(0.7)) ** 2).sum()
 
     batched = torch.func.vmap(torch.func.grad(loss))(weights)
     torch.testing.assert_close(batched, -0.7 * 2 * weights * x**2)
@@ -154,7 +154,7 @@ def test_only_the_discriminators_term_is_reversed(inputs, weak):
     targets = weak_targets(weak)
 
     def gradient(weights, strength):
-        made.reversal_strength = strength
+        made.reversal_strength.fill_(strength)
         made.zero_grad()
         AdversarialObjective(weights)(made(*inputs), targets)[0].backward()
         return made.front_end.fusion.weight.grad.clone()

@@ -89,7 +89,7 @@ def test_another_seed_gives_other_numbers(videos, tmp_path):
 @pytest.mark.parametrize("stop_after", [1, 3, 5, 6, 11])
 def test_a_run_cut_off_at_any_step_ends_the_same(videos, tmp_path, cut_off, stop_after):
     whole, expected = run(videos, tmp_path / "whole")
-    with cut_off(training, "_step", after=stop_after):
+    with cut_off(training, "train_step", after=stop_after):
         run(videos, tmp_path / "cut")
     # Other random numbers in between, as in a new process.
     resumed, result = run(videos, tmp_path / "cut", network=small(seed=9))
@@ -126,19 +126,19 @@ def test_a_resumed_run_goes_on_with_the_strength_it_would_have_had(
     videos, tmp_path, monkeypatch, cut_off, stop_after
 ):
     adversarial = {"objective": AdversarialObjective(), "epochs": 2}
-    step, strengths = training._step, []
+    step, strengths = training.train_step, []
 
     def noting(network, *arguments):
-        strengths.append(network.reversal_strength)
+        strengths.append(network.reversal_strength.item())
         return step(network, *arguments)
 
-    monkeypatch.setattr(training, "_step", noting)
+    monkeypatch.setattr(training, "train_step", noting)
     whole, expected = run(videos, tmp_path / "whole", network=adversary(), **adversarial)
     uncut, strengths = strengths, []
     assert uncut == pytest.approx([math.tanh(5 * (i / 10 + 1 / 2)) for i in range(10)])
     assert "modality_accuracy" in expected.history[0]
 
-    with cut_off(training, "_step", after=stop_after):
+    with cut_off(training, "train_step", after=stop_after):
         run(videos, tmp_path / "cut", network=adversary(), **adversarial)
     resumed, result = run(videos, tmp_path / "cut", network=adversary(seed=9), **adversarial)
     assert strengths == uncut
@@ -148,7 +148,7 @@ def test_a_resumed_run_goes_on_with_the_strength_it_would_have_had(
 
 def test_a_finished_run_is_not_trained_again(videos, tmp_path, monkeypatch):
     whole, _ = run(videos, tmp_path)
-    monkeypatch.setattr(training, "_step", None)
+    monkeypatch.setattr(training, "train_step", None)
     again, _ = run(videos, tmp_path, network=small(seed=9))
     assert same_weights(whole, again)
 

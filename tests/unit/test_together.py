@@ -1,0 +1,271 @@
+"""Several networks trained as one computation: each goes its own way."""
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+import torch
+from scipy import stats
+
+from avvp import together
+from avvp.data.videos import Videos
+from avvp.losses import (
+    AdversarialObjective,
+    AttentionObjective,
+    ContrastiveObjective,
+    Objective,
+    Targets,
+    weak_targets,
+)
+from avvp.models import build
+from avvp.together import Losses, Stepper, Together, epoch_orders, stacked_targets
+from avvp.training import (
+    TrainingConfig,
+    epoch_generator,
+    predict,
+    seeded,
+    train_step,
+    validate,
+)
+from tests.made_up_videos import make_videos
+
+SEEDS = (1, 2, 3)
+STEPS = 60
+BATCH = 6
+RATE = 1e-4
+"""At three times as much, rounding grows to 1e-4 in MGN within sixty steps."""
+MGN = dict.fromkeys(("video", "audio", "visual", "token_class"), 1.0)
+
+
+@pytest.fixture(scope="module")
+def videos() -> Videos:
+    return make_videos(20, seed=3)  # the last batch of an epoch is smaller
+
+
+def adam(network: torch.nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+
+
+def alone(
+    make, seed, videos, objective, targets=None, *, steps=STEPS, rate=RATE, dropout_seed=None
+):
+    """The network after its steps, and its losses."""
+    network = seeded(seed, make).train()
+    if dropout_seed is not None:
+        torch.manual_seed(dropout_seed)
+    optimizer, losses, epoch = adam(network, rate), [], 0
+
+    def wanted(batch):
+        if targets is None:
+            return weak_targets(batch.weak, visual_smoothing=objective.visual_smoothing)
+        return Targets(*(x[batch.index] for x in targets))
+
+    while len(losses) < steps:
+        epoch += 1
+        generator = epoch_generator(seed, epoch)
+        for batch in videos.batches(batch_size=BATCH, generator=generator):
+            parts = train_step(
+                network, batch, optimizer, objective, wanted, torch.device("cpu"), "float32"
+            )
+            losses.append(parts["loss"])
+            if len(losses) == steps:
+                break
+    return network, torch.stack(losses)
+
+
+def batched(make, seeds, videos, objectives, targets=None, *, steps=STEPS, rate=RATE):
+    """All members after their steps, and their losses (steps, S)."""
+    members = Together([seeded(seed, make) for seed in seeds]).train()
+    step = Stepper(
+        members,
+        videos,
+        stacked_targets(videos, objectives, targets or [None] * len(seeds)),
+        losses=Losses(objectives, torch.device("cpu")),
+        optimizer=adam(members, rate),
+    )
+    losses, epoch = [], 0
+    while len(losses) < steps:
+        epoch += 1
+        for index in epoch_orders(videos, seeds, epoch).split(BATCH, dim=1):
+            losses.append(step(index)[0].clone())
+            if len(losses) == steps:
+                break
+    return members, torch.stack(losses)
+
+
+NETWORKS = {
+    "han": ({"model": "han", "width": 32, "dropout": 0.0}, Objective()),
+    "ma/c": ({"model": "han", "width": 32, "dropout": 0.0}, ContrastiveObjective()),
+    "mgn": (
+        {"model": "mgn", "depths": (1, 1, 2), "width": 32, "drop_path": 0.0, "audio_time": "own"},
+        Objective(MGN),
+    ),
+    "cross_modal/base": (
+        {"model": "cross_modal", "width": 32, "skip": False, "global_context": "off"}
+        | {"dropout": 0.0},
+        AdversarialObjective(),
+    ),
+}  # fmt: skip
+
+
+def maker(model, **options):
+    return lambda: build(model, **options)
+
+
+IDLE = re.compile(
+    r"(time_attention|modality_attention|in_projection|mix\.contract|discriminator\.\w+)\.bias"
+    r"|running_mean"
+)
+"""Numbers that change nothing, because a softmax or a norm follows, and means that follow them.
+
+Their gradient is rounding alone; Adam makes of it steps of full size, in either direction."""
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_dropout_each_member_goes_the_way_it_goes_alone(name, videos):
+    """Losses at each of 60 steps and probabilities after them to 1e-5, weights to 2e-4."""
+    options, objective = NETWORKS[name]
+    make = maker(**options)
+    # A channel of the critic's norm that hardly varies multiplies rounding; at the printed rate
+    # none of these three comes across one.
+    rate = 3e-4 if name == "cross_modal/base" else RATE
+    members, losses = batched(make, SEEDS, videos, [objective] * len(SEEDS), rate=rate)
+    assert losses.shape == (STEPS, len(SEEDS))
+    assert (losses[-1] < losses[0] - 0.1).all()
+    for member, seed in enumerate(SEEDS):
+        network, wanted = alone(make, seed, videos, objective, rate=rate)
+        torch.testing.assert_close(losses[:, member], wanted, atol=1e-5, rtol=0)
+        state, moved = members.member_state(member), 0.0
+        for key, value in network.state_dict().items():
+            far = 2 * rate * STEPS if IDLE.search(key) else 2e-4
+            torch.testing.assert_close(state[key], value, atol=far, rtol=0, msg=key)
+            moved = max(moved, (value - seeded(seed, make).state_dict()[key]).abs().max().item())
+        assert moved > 2e-3
+        again = make()
+        again.load_state_dict(state)
+        for ours, theirs in zip(
+            predict(again, videos)[:5], predict(network, videos)[:5], strict=True
+        ):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    # Members do not go one way.
+    assert (losses[:, 0] - losses[:, 1]).abs().max() > 0.01
+
+
+def test_members_may_differ_in_their_loss_and_in_their_labels(videos):
+    make = maker("han", width=16, dropout=0.0)
+    objectives = [
+        Objective(),
+        ContrastiveObjective(temperature=0.3),
+        Objective(visual_smoothing=0.0),
+        ContrastiveObjective(temperature=0.1),
+        Objective(),
+    ]
+    label = torch.rand(3, 20, 25, generator=torch.Generator().manual_seed(0)).round()
+    targets = [None, Targets(*label), None, None, Targets(*label.flip(0))]
+    seeds = (1, 1, 1, 2, 1)
+    _, losses = batched(make, seeds, videos, objectives, targets, steps=12)
+    for member, seed in enumerate(seeds):
+        _, wanted = alone(make, seed, videos, objectives[member], targets[member], steps=12)
+        torch.testing.assert_close(losses[:, member], wanted, atol=1e-5, rtol=0)
+
+
+def test_each_member_has_the_parts_of_its_own_loss(videos):
+    objectives = [Objective({"audio": 1.0}), ContrastiveObjective(), AttentionObjective()]
+    losses = Losses(objectives, torch.device("cpu"))
+    parsing = Together([maker("han", width=16)() for _ in objectives])(
+        *videos.rows(torch.arange(4))[1:4]
+    )
+    wanted = stacked_targets(videos, objectives, [None] * 3)
+    _, parts = losses(parsing, Targets(*(x[:, :4] for x in wanted)))
+    owners = {"loss": [0, 1, 2], "audio": [0, 1, 2], "video": [1, 2], "visual": [1, 2]}
+    assert {k: sorted(v) for k, v in losses.owners.items()} == owners | {"contrastive": [1]}
+    there = {name: (~part.isnan()).nonzero().flatten().tolist() for name, part in parts.items()}
+    assert there == {k: sorted(v) for k, v in losses.owners.items()}
+
+
+# With dropout
+
+TWINS = 12
+LONG, SHORT = {"steps": 300, "rate": 1e-3}, {"steps": 40, "rate": 1e-3}
+
+
+class Drawn(NamedTuple):
+    """Final scores."""
+
+    seeds: list[float]  # Type@AV of twenty seeds after 300 steps
+    twins: list[float]  # losses of one seed after 40 steps, under as many dropouts
+
+
+def noisy():
+    return build("han", width=8, dropout=0.2)
+
+
+def loss_after(network: torch.nn.Module, videos: Videos) -> float:
+    """The loss of a trained network without its dropout."""
+    network.eval()
+    batch = videos.rows(torch.arange(len(videos)))
+    with torch.no_grad():
+        return Objective()(network(*batch[1:4]), weak_targets(batch.weak))[0].item()
+
+
+def score_after(network: torch.nn.Module, videos: Videos) -> float:
+    """Its segment-level Type@AV, in per cent."""
+    return validate(network, videos, TrainingConfig())[0]["segment/type_av"]
+
+
+def scores_together(score, seeds, videos, **options) -> list[float]:
+    members, _ = batched(noisy, seeds, videos, [Objective()] * len(seeds), **options)
+    networks = [noisy() for _ in seeds]
+    for member, network in enumerate(networks):
+        network.load_state_dict(members.member_state(member))
+    return [score(network, videos) for network in networks]
+
+
+def draw_together(videos) -> Drawn:
+    return Drawn(
+        scores_together(score_after, range(1, 21), videos, **LONG),
+        scores_together(loss_after, [1] * TWINS, videos, **SHORT),
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn_alone(few) -> Drawn:
+    twins = []
+    for twin in range(TWINS):
+        network, _ = alone(noisy, 1, few, Objective(), **SHORT, dropout_seed=twin)
+        twins.append(loss_after(network, few))
+    seeds = [alone(noisy, seed, few, Objective(), **LONG)[0] for seed in range(1, 21)]
+    return Drawn([score_after(network, few) for network in seeds], twins)
+
+
+@pytest.fixture(scope="module")
+def few() -> Videos:
+    made = make_videos(12, seed=4)
+    truth = made.weak[:, :, None].expand(-1, -1, 10).clone()
+    return replace(made, true_audio=truth, true_visual=truth)
+
+
+def differences(ours: Drawn, theirs: Drawn) -> dict[str, float]:
+    """How probable such a difference is if training together is training alone.
+
+    Of the means over seeds (Welch); and of the spread of networks that differ in nothing but their
+    dropout (Brown and Forsythe), which dropout that is shared takes away without moving a mean.
+    """
+    return {
+        "mean": stats.ttest_ind(*(drawn.seeds for drawn in (ours, theirs)), equal_var=False).pvalue,
+        "twins' mean": stats.ttest_ind(ours.twins, theirs.twins, equal_var=False).pvalue,
+        "twins' spread": stats.levene(ours.twins, theirs.twins, center="median").pvalue,
+    }
+
+
+def test_with_dropout_training_together_is_like_training_alone(drawn_alone, few):
+    probable = differences(draw_together(few), drawn_alone)
+    assert min(probable.values()) > 0.01, probable
+
+
+def test_dropout_that_is_shared_would_be_found(drawn_alone, few, monkeypatch):
+    monkeypatch.setattr(together, "RANDOMNESS", "same")
+    twins = scores_together(loss_after, [1] * TWINS, few, **SHORT)
+    probable = differences(drawn_alone._replace(twins=twins), drawn_alone)
+    assert min(probable.values()) < 0.01, probable
