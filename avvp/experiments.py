@@ -303,7 +303,7 @@ def predict_again(
         raise AvvpError(
             f"{told} is stale, or was made on other data than {data}: it cannot be predicted again."
         )
-    test = _split(source, "test", profile, chosen)
+    test = open_split(source, "test", profile, chosen)
     place = {"profile": profile, "source": source, "seed": done.seed, "runs": runs}
     trained = experiment if experiment.training else REGISTRY.get(experiment.after or "")
     if trained is None:
