@@ -355,9 +355,9 @@ def predict_with(
 
     thresholds: float | Thresholds = 0.5
     if training.tuned:
-        val = _split(source, "val", profile, chosen)
+        val = open_split(source, "val", profile, chosen)
         thresholds = training.thresholds(parse(val), val)
-    videos = _split(source, split, profile, chosen)
+    videos = open_split(source, split, profile, chosen)
     return Predicted(parse(videos), videos, thresholds, experiment.gate)
 
 
