@@ -144,6 +144,8 @@ class Verdict:
         corrected: p after Holm's correction, where the claim was tested.
         per_video: (N,) better minus worse, averaged over seeds: see :func:`bootstrap_interval`.
         measured: what stands in for a comparison in a history or an exact claim.
+        depends_on: the parameters of the simulator inside whose range in the sweep the sign flips
+            and about which HAN's row says nothing: see :mod:`avvp.dependence`.
     """
 
     claim: Claim
@@ -156,6 +158,7 @@ class Verdict:
     corrected: float | None = None
     per_video: np.ndarray | None = None
     measured: str = ""
+    depends_on: tuple[str, ...] = ()
 
 
 @cache
@@ -304,7 +307,13 @@ def judge(
     corrected = holm([verdicts[i].comparison.p for i in tested])
     for i, p in zip(tested, corrected, strict=True):
         verdicts[i] = _decided(verdicts[i], p)
-    return verdicts
+    if data != "sim":
+        return verdicts
+    # It measures with the functions of this module.
+    from avvp.dependence import open_sweep
+
+    swept = open_sweep(runs=runs, results=results)
+    return [replace(v, depends_on=tuple(swept.depends_on(v.claim))) for v in verdicts]
 
 
 def _find(
@@ -600,6 +609,8 @@ def _verdict(verdict: Verdict) -> str:
     if verdict.corrected is not None:
         p = verdict.corrected
         told += " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
+    if verdict.depends_on:
+        told += f", **depends on {' and '.join(verdict.depends_on)}**"
     return told + (f": {verdict.reason}" if verdict.reason else "")
 
 
@@ -621,6 +632,12 @@ def _caption(judged: Sequence[Verdict], shown: Sequence[Verdict]) -> str:
         said.append(
             f"p is corrected by Holm's method over the {tested} claims of all chapters that can be "
             f"tested by now; below {ALPHA} the sign decides."
+        )
+    if any(verdict.depends_on for verdict in shown):
+        said.append(
+            "Depends on a parameter: in the sweep over the simulator's parameters the difference "
+            "is clearly above zero at one of its values and clearly below at another, and nothing "
+            "measured on LLP fixes that value here."
         )
     if any(verdict.world == "simulated LLP" for verdict in shown):
         said.append("A verdict on simulated LLP is none on LLP.")

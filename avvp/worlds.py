@@ -24,19 +24,35 @@ class Parameter:
 
     Attributes:
         name: in the names of worlds.
-        title: on axes, with the unit.
+        title: in words.
+        unit: of the values, or what they multiply.
         values: two and the default, in rising order.
         default: the value of the calibrated simulator.
         why: what the outer values mean, and why the range ends there.
         changes: from a value to fields of :class:`avvp.data.simulate.SimulatorConfig`.
+        calibrated: whether LLP's statistics or HAN's published row say something about the value;
+            of the others the default is no more than a choice.
     """
 
     name: str
     title: str
+    unit: str
     values: tuple[float, float, float]
     default: float
     why: str
     changes: Callable[[float], dict[str, Any]]
+    calibrated: bool = True
+
+    @property
+    def axis(self) -> str:
+        """The title with the unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    def at(self, value: float) -> str:
+        """One of its values, in words: ``asynchrony 1 s``."""
+        times = self.unit.endswith("×")
+        told = f"× {value:g}" if times else f"{value:,g}" + (" s" if self.unit == "s" else "")
+        return f"{self.title} {told}"
 
     def world(self, value: float) -> str:
         """The name of the world with that value, as in ``--data`` and in paths."""
@@ -48,16 +64,19 @@ PARAMETERS: dict[str, Parameter] = {
     for parameter in (
         Parameter(
             "shared_dynamics",
-            "shared dynamics (amplitude)",
+            "shared dynamics",
+            "amplitude",
             (0.0, 1.0, 3.0),
             CALIBRATED.shared_dynamics,
             "At 0 sound and image share nothing from second to second but their events. At 3 the "
             "style that they share is as strong as an event: 3 √8 = 8.5 in eight dimensions.",
             lambda value: {"shared_dynamics": value},
+            calibrated=False,
         ),
         Parameter(
             "one_modality",
-            "one-modality events (odds ×)",
+            "one-modality events",
+            "odds ×",
             (0.25, 1.0, 4.0),
             CALIBRATED.one_modality,
             "The share itself follows from LLP's counts by class, so the odds of being heard only "
@@ -66,16 +85,19 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "asynchrony",
-            "asynchrony (s)",
+            "asynchrony",
+            "s",
             (0.0, 1.0, 2.0),
             CALIBRATED.asynchrony,
             "The default has none, so the range goes to one side. With a standard deviation of 1 s "
             "most events are seen in other seconds than annotated; 2 s is a fifth of the video.",
             lambda value: {"asynchrony": value},
+            calibrated=False,
         ),
         Parameter(
             "train",
             "training videos",
+            "",
             (500.0, 1_000.0, 2_000.0),
             1_000.0,
             "Half and twice the videos of the sweep, at the same epochs, hence half and twice the "
@@ -84,7 +106,8 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "missing",
-            "events without evidence (×)",
+            "events without evidence",
+            "×",
             (0.0, 1.0, 2.5),
             1.0,
             "From none to 25 % of the audible and 37.5 % of the visible events, still inside the "
@@ -96,7 +119,8 @@ PARAMETERS: dict[str, Parameter] = {
         ),
         Parameter(
             "distractors",
-            "evidence of absent classes (×)",
+            "evidence of absent classes",
+            "×",
             (0.0, 1.0, 2.0),
             1.0,
             "From none to 0.6 and 0.72 distractors a video, still inside the range that the "

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds"),
-    ("time_left", "experiments", "groups", "fan_out", "tables", "claims"),
+    ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences"),
     ("completion",),
     ("figures", "cells", "bookmaking"),
