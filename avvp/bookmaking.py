@@ -31,6 +31,8 @@ from tqdm import tqdm
 
 from avvp.atomic import atomic_path, write_text
 from avvp.errors import AvvpError
+from avvp.experiments import get_profile, open_source
+from avvp.tables import THIS_BUILD
 
 Parameters = Mapping[str, str | int]
 
@@ -187,9 +189,33 @@ def images(cell: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     return found
 
 
-def defects(notebook: NotebookNode) -> list[str]:
-    """What must not be in an executed chapter, one sentence each; an empty list is good."""
+def table_rows(notebook: NotebookNode) -> list[list[str]]:
+    """The cells of every row of every table that the outputs show."""
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        for line in output.get("data", {}).get("text/markdown", "").splitlines()
+        if line.startswith("|")
+    ]
+
+
+def defects(notebook: NotebookNode, *, source: str | None = None) -> list[str]:
+    """What must not be in an executed chapter, one sentence each; an empty list is good.
+
+    Args:
+        notebook: as executed.
+        source: what this build's numbers are measured on (:attr:`avvp.experiments.Source.in_words`); a
+            table that says otherwise of them is a defect. None: not looked at.
+    """
     found = []
+    if source is not None:
+        found += [
+            f"a table says {told!r}, and this build's data is {source}"
+            for row in table_rows(notebook)
+            for told in row
+            if told.startswith(THIS_BUILD) and not told.startswith(f"{THIS_BUILD}{source}, ")
+        ]
     for number, cell in enumerate(notebook.cells, start=1):
         if cell["cell_type"] != "code" or not cell["source"].strip():
             continue
@@ -273,7 +299,7 @@ def read_records(root: Path) -> list[Record]:
 
 
 def _execute_to_page(
-    source: Path, parameters: Parameters, fingerprint: str, root: Path
+    source: Path, parameters: Parameters, fingerprint: str, root: Path, told: str
 ) -> str | None:
     """Execute a chapter, check it, and write its page and record; returns what went wrong."""
     record = _record_path(root, source)
@@ -285,7 +311,7 @@ def _execute_to_page(
     except AvvpError as error:
         return str(error)
     seconds = time.monotonic() - started
-    found = defects(notebook)
+    found = defects(notebook, source=told)
     if found:
         return f"Chapter {source.stem} is not fit to show: {'; '.join(found)}."
     write_notebook(notebook, root / "book" / f"{source.stem}.ipynb")
@@ -317,6 +343,7 @@ def execute_chapters(
     """
     executed, failures = [], []
     everything = chapters(root)
+    told = open_source(parameters["data"], get_profile(parameters["profile"])).in_words
     for stage in (
         [source for source in everything if not _is_report(source)],
         [source for source in everything if _is_report(source)],
@@ -339,7 +366,7 @@ def execute_chapters(
         threads = max(1, (os.cpu_count() or 1) // workers)
         with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=threads):
             outcomes = Parallel(return_as="generator")(
-                delayed(_execute_to_page)(source, parameters, fingerprint, root)
+                delayed(_execute_to_page)(source, parameters, fingerprint, root, told)
                 for source, fingerprint in due
             )
             failures += filter(None, tqdm(outcomes, "chapters", len(due), disable=not due))

@@ -321,11 +321,11 @@ def _find(
 ) -> dict[str, dict[str, _Side]]:
     """Profile -> experiment -> its seeds, in the order of preference."""
     here = get_profile(profile)
-    source = open_source(data, here).name if here.seeds else "sim"
+    source = open_source(data if here.seeds else "sim", here)
     found = {}
     for each in dict.fromkeys([*COMMITTED, *([profile] if here.seeds else [])]):
         roots = [runs, results] if each == profile else [results]
-        everything = find_runs(roots, data=source, profile=each)
+        everything = find_runs(roots, data=source.name, profile=each, fingerprint=source.of_runs)
         found[each] = {}
         for name in names:
             mine = {path: run for path, run in everything.items() if run.experiment == name}

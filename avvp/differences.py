@@ -318,24 +318,24 @@ class _Look(NamedTuple):
         Of the first profile that has any; without any, what to do about it.
         """
         here = get_profile(self.profile)
-        choices = [(p, "sim", [self.results]) for p in COMMITTED] if self.data == "sim" else []
+        committed = COMMITTED if self.data == "sim" else ()
+        choices = [({"data": "sim", "profile": p}, [self.results]) for p in committed]
         if here.seeds:
-            source = open_source(self.data, here).name
-            choices.append((here.name, source, [self.runs, self.results]))
-        for profile, source, roots in choices:
+            source = open_source(self.data, here)
+            place = {"data": source.name, "profile": here.name, "fingerprint": source.of_runs}
+            choices.append((place, [self.runs, self.results]))
+        for place, roots in choices:
             seeds = [
                 (run, arrays)
-                for path, run in find_runs(
-                    roots, data=source, profile=profile, experiment=name
-                ).items()
+                for path, run in find_runs(roots, experiment=name, **place).items()
                 if is_current(run)
                 for arrays in [read_arrays(path)]
                 if all(key in arrays for key in keys)
             ]
             if seeds:
                 run = seeds[0][0]
-                return f"{data_world(run)}, {profile}, {_seeds([len(seeds)])}", seeds
-        profile = choices[0][0] if choices else COMMITTED[0]
+                return f"{data_world(run)}, {place['profile']}, {_seeds([len(seeds)])}", seeds
+        profile = choices[0][0]["profile"] if choices else COMMITTED[0]
         return reproduce_command(REGISTRY[name], profile, self.data), []
 
 

@@ -123,6 +123,24 @@ class Source(NamedTuple):
     simulated: bool
     fingerprint: str
 
+    @property
+    def in_words(self) -> str:
+        """What numbers are measured on, in words: ``simulated LLP`` or the name of a file."""
+        return data_in_words(self.name, simulated=self.simulated)
+
+    @property
+    def of_runs(self) -> str | None:
+        """The fingerprint of the runs to show: another file may have had the same name.
+
+        Runs on data simulated before the simulator changed stay in sight, as stale: None.
+        """
+        return self.fingerprint if isinstance(self.origin, Path) else None
+
+
+def data_in_words(data: str, *, simulated: bool) -> str:
+    """What numbers are measured on, in words; ``data`` is the short name of the source."""
+    return "simulated LLP" if simulated else data
+
 
 def open_source(data: str, profile: Profile) -> Source:
     """What ``--data`` means: ``"sim"``, another world of :mod:`avvp.worlds`, or an HDF5 file.
@@ -131,12 +149,20 @@ def open_source(data: str, profile: Profile) -> Source:
         AvvpError: there is no such file, or it is not one of ours.
     """
     if not is_world(data):
-        told = describe(data, check=False)
-        simulated = told.provenance.get("source") == "simulated"
-        return Source(Path(data).name, Path(data), simulated, told.fingerprint)
+        path = Path(data)
+        state = path.stat() if path.is_file() else None
+        return _file_source(path, state and (state.st_size, state.st_mtime_ns))
     config = simulator_of(data, profile)
     fingerprint = "-".join(config.fingerprint(split) for split in SPLITS)
     return Source(data, config, True, fingerprint)
+
+
+@lru_cache(maxsize=4)
+def _file_source(path: Path, state: tuple[int, int] | None) -> Source:
+    """A file as a source; looked at again when its ``state`` is another."""
+    told = describe(path, check=False)
+    simulated = told.provenance.get("source") == "simulated"
+    return Source(path.name, path, simulated, told.fingerprint)
 
 
 @lru_cache(maxsize=len(SPLITS))

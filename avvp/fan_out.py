@@ -211,7 +211,7 @@ def reproduce(
             left_out[experiment.name] = f"profile {profile} trains core rows only"
         elif experiment.profiles and profile not in experiment.profiles and only != experiment.name:
             left_out[experiment.name] = f"profile {profile} trains it only if it is named"
-        elif experiment.training is None and isinstance(source.origin, Path):
+        elif experiment.simulated_only and isinstance(source.origin, Path):
             left_out[experiment.name] = "it knows only the simulator"
         else:
             wanted.append(experiment)

@@ -164,6 +164,11 @@ class Experiment:
         return self.training.gate
 
     @property
+    def simulated_only(self) -> bool:
+        """Whether it decodes what the simulator drew, and so needs simulated data."""
+        return self.training is None and self.after is None
+
+    @property
     def depth(self) -> int:
         """How many experiments have to be run before this one."""
         return 1 + REGISTRY[self.after].depth if self.after else 0

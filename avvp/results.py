@@ -196,6 +196,7 @@ def find_runs(
     profile: str = "*",
     experiment: str = "*",
     seed: int | None = None,
+    fingerprint: str | None = None,
 ) -> dict[Path, Run]:
     """The runs under some roots, by the path of their JSON, in the order of their paths.
 
@@ -203,6 +204,7 @@ def find_runs(
         roots: one folder or several. A run that lies in more than one is taken from the first.
         data, profile, experiment: exact, or patterns with ``*`` and ``?``.
         seed: one seed, or all.
+        fingerprint: of the data, or None for any: two files may have had the same name.
 
     Raises:
         AvvpError: a JSON file there is damaged.
@@ -217,8 +219,11 @@ def find_runs(
             wanted = ((source, data), (size, profile), (name, experiment))
             if all(fnmatch.fnmatchcase(value, pattern) for value, pattern in wanted):
                 key = (source, size, name, len(file), file)
-                if key not in found:
-                    found[key] = (path, read_run(path))
+                if key in found:
+                    continue
+                run = read_run(path)
+                if fingerprint in (None, run.data_fingerprint):
+                    found[key] = (path, run)
     return dict(found[key] for key in sorted(found))
 
 

@@ -197,7 +197,8 @@ def open_study(
 
 def _of_this_build(name: str, here: Profile, data: str, roots: Sequence[Path]) -> Drawn:
     source = open_source(data, here)
-    found = find_runs(list(roots), data=source.name, profile=here.name, experiment=name)
+    place = {"data": source.name, "profile": here.name, "experiment": name}
+    found = find_runs(list(roots), fingerprint=source.of_runs, **place)
     shown = {path: run for path, run in found.items() if is_current(run)}
     if not shown:
         return Drawn(

@@ -15,6 +15,7 @@ from avvp.experiments import (
     REGISTRY,
     Experiment,
     Profile,
+    data_in_words,
     get_profile,
     is_current,
     open_source,
@@ -44,6 +45,8 @@ COMMITTED = ("full", "medium")
 """Profiles whose runs are committed: the first that has any is shown."""
 NOT_PRINTED = "–"
 NOT_RUN = "·"
+THIS_BUILD = "this build: "
+"""Before the source of a line whose runs belong to the profile and data of this build."""
 
 
 class Table(str):
@@ -74,12 +77,17 @@ class Group(NamedTuple):
 
 
 def _group(
-    experiment: Experiment, profiles: Iterable[str], data: str, roots: Sequence[Path]
+    experiment: Experiment,
+    profiles: Iterable[str],
+    data: str,
+    roots: Sequence[Path],
+    fingerprint: str | None = None,
 ) -> Group:
     """The runs of the first profile that has any; current ones if there are any."""
     profiles = tuple(profiles)
     for profile in profiles:
-        found = find_runs(roots, data=data, profile=profile, experiment=experiment.name)
+        place = {"data": data, "profile": profile, "experiment": experiment.name}
+        found = find_runs(roots, fingerprint=fingerprint, **place)
         current = {path: run for path, run in found.items() if is_current(run)}
         shown = current or found
         if shown:
@@ -128,7 +136,7 @@ def _seeds(count: int) -> str:
 
 def data_world(run: Run) -> str:
     """What the numbers of a run are measured on, in words."""
-    return "simulated LLP" if run.simulated else run.data
+    return data_in_words(run.data, simulated=run.simulated)
 
 
 def result_table(
@@ -209,14 +217,17 @@ def _groups(
     results: Path,
     committed: Sequence[str] = COMMITTED,
 ) -> list[tuple[str, Group, str]]:
-    """What to show of an experiment: committed runs, then this build's."""
+    """What to show of an experiment: committed runs, then this build's if it can have any."""
     shown = [("", _group(experiment, committed, "sim", [results]), "sim")]
     if profile.seeds:
-        name = open_source(data, profile).name
-        own = _group(experiment, [profile.name], name, [runs, results])
+        source = open_source(data, profile)
+        if experiment.simulated_only and isinstance(source.origin, Path):
+            return shown
+        roots = [runs, results]
+        own = _group(experiment, [profile.name], source.name, roots, source.of_runs)
         # The committed runs, built with their own profile, are not shown twice.
         if not own.runs or own.paths != shown[0][1].paths:
-            shown.append(("this build: ", own, data))
+            shown.append((THIS_BUILD, own, data))
     return shown
 
 
@@ -393,6 +404,44 @@ def coverage_table() -> Table:
     columns = ["Paper", "Table", "Rows printed", "Regenerated", "Without an experiment"]
     return markdown_table(
         columns, lines, "Printed rows with F-scores, and those that have an experiment."
+    )
+
+
+def rows_with_runs_table(
+    *, profile: str = "published", data: str = "sim", runs: Path = RUNS, results: Path = RESULTS
+) -> Table:
+    """How many printed rows with scores have an experiment, committed runs, runs of this build.
+
+    Raises:
+        AvvpError: there is no such profile or data.
+    """
+    here = get_profile(profile)
+    maker = {row: e for e in REGISTRY.values() for row in e.rows}
+    scored = dict.fromkeys(
+        cell.place for cell in published_cells() if cell.key in METRICS and cell.unit == "F1 %"
+    )
+    lines: dict[tuple[str, str], Counter[str]] = {}
+    for row in scored:
+        count = lines.setdefault((row.paper, row.table), Counter())
+        count["printed"] += 1
+        if row not in maker:
+            continue
+        count["with an experiment"] += 1
+        for origin, group, _ in _groups(maker[row], here, data, runs, results):
+            count[origin or "committed"] += bool(group.runs)
+    columns = ["Paper", "Table", "Rows printed", "With an experiment", "With committed runs"]
+    kinds = ["printed", "with an experiment", "committed"]
+    if here.seeds:
+        told = open_source(data, here).in_words
+        columns.append(f"With runs of this build ({told}, {here.name})")
+        kinds.append(THIS_BUILD)
+    return markdown_table(
+        columns,
+        [
+            [PAPERS[paper], table, *(str(count[kind]) for kind in kinds)]
+            for (paper, table), count in lines.items()
+        ],
+        "Printed rows with F-scores. Committed runs are on simulated LLP.",
     )
 
 

@@ -786,9 +786,9 @@ Markdown(told)
 #
 # Part of the answer is in the numbers, and part of it is in what they are compared with. So the
 # next cell adds one more line: the weak label of each test video, marked in all seconds of both
-# modalities, on the same simulated test split. It is what a perfect tagger without any sense of
-# time and modality would score; on the real annotations the chapter on scoring found it above most
-# printed results.
+# modalities, on the test split of the runs where that is simulated. It is what a perfect tagger
+# without any sense of time and modality would score; on the real annotations the chapter on scoring
+# found it above most printed results.
 
 
 # %% tags=["hide-input"]

@@ -56,6 +56,7 @@ def _build(options: argparse.Namespace) -> None:
     from avvp.fan_out import reproduce
     from avvp.results import HOME
     from avvp.training import choose_device
+    from avvp.worlds import is_world
 
     profile = get_profile(options.profile)
     for name in ("seeds", "jobs"):
@@ -68,7 +69,7 @@ def _build(options: argparse.Namespace) -> None:
     parameters = {
         "profile": profile.name,
         # A chapter's working folder is the repository, not where this command was given.
-        "data": "sim" if options.data == "sim" else str(Path(options.data).resolve()),
+        "data": options.data if is_world(options.data) else str(Path(options.data).resolve()),
         "seeds": options.seeds or max(profile.seeds, 1),
         "device": options.device,
     }

@@ -113,6 +113,17 @@ def test_defects_of_cells_without_or_with_failed_execution():
     ]
 
 
+@pytest.mark.parametrize(("told", "right"), [("llp.h5", True), ("simulated LLP", False)])
+def test_a_table_that_names_another_source_is_a_defect(told, right):
+    table = f"Scores.\n\n| Method | Source |\n| --- | --- |\n| HAN | this build: {told}, full |\n"
+    output = nbformat.v4.new_output("display_data", data={"text/markdown": table})
+    cell = nbformat.v4.new_code_cell("table", execution_count=1, outputs=[output])
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    wrong = f"a table says 'this build: {told}, full', and this build's data is llp.h5"
+    assert defects(notebook, source="llp.h5") == ([] if right else [wrong])
+    assert defects(notebook) == []
+
+
 def test_only_what_changed_is_executed_again(chapter, tmp_path):
     (tmp_path / "avvp").mkdir()
     chapter("'one'", name="01_one")

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from avvp.cli import main
+from avvp.data import load
+from avvp.data.simulate import SPLITS
+from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, open_source, run
 from avvp.fan_out import Job, _measured, in_waves, reproduce
@@ -222,6 +225,18 @@ def test_what_an_experiment_comes_after_is_made_first(reproduce_here, roots):
 def find(roots: dict[str, Path], name: str) -> Path:
     (path,) = find_runs(roots["runs"], experiment=name)
     return path
+
+
+def test_on_a_file_only_the_oracle_is_left_out(monkeypatch, reproduce_here, tmp_path):
+    names = ("mgn/mgn", "mgn/over_time", "reference/linear", "reference/oracle")
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {name: REGISTRY[name] for name in names})
+    file = tmp_path / "mine.h5"
+    splits = {split: load("smoke", split) for split in SPLITS}
+    write_videos(file, splits, {"source": "LLP"})
+    done = reproduce_here(only=None, data=str(file))
+    assert sorted(done.made) == [f"{name} seed 1" for name in names[:3]]
+    assert done.left_out == {"reference/oracle": "it knows only the simulator"}
+    assert not done.failed
 
 
 def test_a_committed_first_stage_without_weights_is_trained_again(reproduce_here, roots):

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avvp.data import load
+from avvp.data.simulate import SPLITS
+from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, Profile, open_source
 from avvp.metrics import METRICS
@@ -17,6 +20,7 @@ from avvp.tables import (
     profile_table,
     provenance_table,
     result_table,
+    rows_with_runs_table,
     runs_to_draw,
     status_table,
 )
@@ -140,6 +144,30 @@ def test_this_build_has_a_line_of_its_own(roots):
     assert [line[1] for line in lines] == ["published, LLP", "simulated LLP, full, 1 seed"]
 
 
+@pytest.mark.parametrize("source", ["LLP", "simulated"])
+def test_runs_on_a_file_are_called_after_it_unless_it_is_simulated(source, tmp_path, roots):
+    splits = {split: load("smoke", split) for split in SPLITS}
+    file = tmp_path / "mine.h5"
+    fingerprint = write_videos(file, splits, {"source": source})
+    on_file = {"profile": "smoke", "data": "mine.h5", "simulated": source == "simulated"}
+    store(roots["runs"], data_fingerprint=fingerprint, **on_file)
+    here = {"profile": "smoke", "data": str(file), **roots}
+    table = result_table(["han/han"], paper="mgn", table="Table 1", **here)
+    world = {"LLP": "mine.h5", "simulated": "simulated LLP"}[source]
+    assert cells(table)[-1][1] == f"this build: {world}, smoke, 1 seed"
+    caption = table.partition("\n\n")[0]
+    assert f"{world}: trained and scored here".lower() in caption.lower()
+    assert ("imulated" in caption) == (source == "simulated")
+    assert runs_to_draw("han/han", **here).told == f"{world}, smoke, 1 seed"
+
+    # Another file of the same name is another data set.
+    write_videos(file, splits, {"source": source, "made": "again"})
+    table = result_table(["han/han"], paper="mgn", table="Table 1", **here)
+    command = f"`avvp reproduce --profile smoke --only han/han --data {file}`"
+    assert cells(table)[-1][1] == f"not run: {command}"
+    assert not runs_to_draw("han/han", **here).runs
+
+
 def test_runs_that_only_this_machine_made_are_not_shown_as_committed(roots):
     store(roots["runs"])
     (_, line) = cells(result_table(["han/han"], paper="mgn", table="Table 1", **roots))
@@ -246,6 +274,19 @@ def test_coverage_counts_what_the_registry_regenerates(monkeypatch):
     coverage = {tuple(line[:2]): line for line in cells(coverage_table())}
     assert coverage["MGN", "Table 1"][2:4] == ["10", "1"]
     assert "MGN (C+R)" in coverage["MGN", "Table 1"][4]
+
+
+def test_rows_with_runs_are_counted_by_table_and_build(roots):
+    store(roots["results"], name="mgn/mgn", profile="medium")
+    store(roots["runs"], name="mgn/mgn", profile="smoke")
+    store(roots["runs"], name="han/han", profile="smoke")
+    lines = {tuple(line[:2]): line[2:] for line in cells(rows_with_runs_table(**roots))}
+    assert lines["MGN", "Table 1"] == ["10", "10", "1"]
+    lines = {
+        tuple(line[:2]): line[2:] for line in cells(rows_with_runs_table(profile="smoke", **roots))
+    }
+    assert lines["MGN", "Table 1"] == ["10", "10", "1", "2"]
+    assert lines["MA", "Table 3"] == ["3", "3", "0", "0"]
 
 
 def test_a_notebook_shows_a_table_as_markdown():
