@@ -205,8 +205,9 @@ def defects(notebook: NotebookNode, *, source: str | None = None) -> list[str]:
 
     Args:
         notebook: as executed.
-        source: what this build's numbers are measured on (:attr:`avvp.experiments.Source.in_words`); a
-            table that says otherwise of them is a defect. None: not looked at.
+        source: what this build's numbers are measured on, as
+            :attr:`avvp.experiments.Source.in_words` says it; a table that says otherwise of them
+            is a defect. None: not looked at.
     """
     found = []
     if source is not None:
