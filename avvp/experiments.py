@@ -304,6 +304,8 @@ class Predicted(NamedTuple):
     videos: Videos
     thresholds: float | Thresholds
     gate: Gate | None
+    network: torch.nn.Module | None
+    """None: the oracle, which is none."""
 
 
 def predict_again(
@@ -333,7 +335,7 @@ def predict_again(
     place = {"profile": profile, "source": source, "seed": done.seed, "runs": runs}
     trained = experiment if experiment.training else REGISTRY.get(experiment.after or "")
     if trained is None:
-        return Predicted(_decoded(experiment, source).parsing, test, 0.5, experiment.gate)
+        return Predicted(_decoded(experiment, source).parsing, test, 0.5, experiment.gate, None)
     path = weights_path(trained, **place)
     if not path.exists():
         raise AvvpError(f"{told} cannot be predicted again: its weights are not at {path}.")
@@ -342,7 +344,8 @@ def predict_again(
     tuned = [arrays[name] for name in _THRESHOLDS if name in arrays]
     # A number stays one: a tensor of it would be compared in another precision.
     cuts = [torch.from_numpy(cut) if cut.ndim else cut.item() for cut in tuned]
-    return Predicted(parsing, test, Thresholds(*cuts) if cuts else 0.5, experiment.gate)
+    thresholds = Thresholds(*cuts) if cuts else 0.5
+    return Predicted(parsing, test, thresholds, experiment.gate, network)
 
 
 def predict_with(
@@ -384,7 +387,7 @@ def predict_with(
         val = open_split(source, "val", profile, chosen)
         thresholds = training.thresholds(parse(val), val)
     videos = open_split(source, split, profile, chosen)
-    return Predicted(parse(videos), videos, thresholds, experiment.gate)
+    return Predicted(parse(videos), videos, thresholds, experiment.gate, network)
 
 
 class _Parsed(NamedTuple):

@@ -99,6 +99,11 @@ def run_path(root: str | Path, *, data: str, profile: str, experiment: str, seed
     return Path(root) / data / profile / experiment / f"seed-{seed}.json"
 
 
+def root_of(path: Path, run: Run) -> Path:
+    """The folder of all runs, from where the JSON of one lies."""
+    return path.resolve().parents[len(Path(run.data, run.profile, run.experiment).parts)]
+
+
 def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write a run and its arrays, each completely or not at all; returns the path of the JSON.
 

@@ -78,7 +78,7 @@ def predict_checkpoint(options: argparse.Namespace) -> "Predicted":
 
 def _predict_run(options: argparse.Namespace) -> "Predicted":
     from avvp.experiments import predict_again
-    from avvp.results import read_arrays, read_run
+    from avvp.results import read_arrays, read_run, root_of
 
     if options.experiment is not None or options.split != "test":
         raise AvvpError(
@@ -89,8 +89,7 @@ def _predict_run(options: argparse.Namespace) -> "Predicted":
     data = options.data or done.data
     if data != "sim" and not Path(data).exists():
         raise AvvpError(f"{options.done} was made on {done.data}; say where that is with --data.")
-    depth = len(Path(done.data, done.profile, done.experiment).parts)
-    runs = options.runs or options.done.resolve().parents[depth]
+    runs = options.runs or root_of(options.done, done)
     return predict_again(
         done, read_arrays(options.done), data=data, device=options.device, runs=runs
     )

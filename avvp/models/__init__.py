@@ -1,49 +1,7 @@
-"""The networks, one file each, and the two ways to get one: ``build`` and ``load_released``."""
+"""The networks, one file each, and the three ways to get one: new, released, shared."""
 
-from typing import Any
+from avvp.models.networks import MODELS, build
+from avvp.models.pretrained import from_pretrained
+from avvp.models.released import load_released
 
-from torch import nn
-
-from avvp.errors import AvvpError
-from avvp.models.ave import AVE
-from avvp.models.avg import AVG
-from avvp.models.avsdn import AVSDN
-from avvp.models.cmcs import CMCS
-from avvp.models.cross_modal import CrossModal
-from avvp.models.han import HAN
-from avvp.models.linear import LinearMeanPooling
-from avvp.models.mgn import MGN
-from avvp.models.released import construct, load_released
-from avvp.models.stpn import STPN
-from avvp.models.talnet import TALNet
-
-MODELS: dict[str, type[nn.Module]] = {
-    "ave": AVE,
-    "avg": AVG,
-    "avsdn": AVSDN,
-    "cmcs": CMCS,
-    "cross_modal": CrossModal,
-    "han": HAN,
-    "linear": LinearMeanPooling,
-    "mgn": MGN,
-    "stpn": STPN,
-    "talnet": TALNet,
-}
-
-
-def build(name: str, **options: Any) -> nn.Module:
-    """Make a network; ``forward(audio, visual_2d, visual_3d)`` returns an ``avvp.Parsing``.
-
-    Args:
-        name: one of ``MODELS``.
-        options: keyword arguments of the class.
-
-    Raises:
-        AvvpError: there is no such network, or it has no such option.
-    """
-    if name not in MODELS:
-        raise AvvpError(f"no model is called {name!r}; there are {', '.join(sorted(MODELS))}.")
-    return construct(name, MODELS[name], options)
-
-
-__all__ = ["MODELS", "build", "load_released"]
+__all__ = ["MODELS", "build", "from_pretrained", "load_released"]

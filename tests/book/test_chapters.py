@@ -21,8 +21,9 @@ def test_the_contents_list_every_chapter_and_page_once():
     listed = pages(ROOT)
     assert len(listed) == len(set(listed))
     assert {page for page in listed if page[5].isdigit()} == {f"book/{s.stem}" for s in SOURCES}
-    written = {str(p.relative_to(ROOT).with_suffix("")) for p in ROOT.glob("book/**/*.md")}
-    written.remove("book/model_card_template")
+    written = {
+        str(p.relative_to(ROOT).with_suffix("")) for p in (ROOT / "book").rglob("[!0-9]*.md")
+    }
     assert {page for page in listed if not page[5].isdigit()} == written
 
 

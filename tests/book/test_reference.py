@@ -13,8 +13,8 @@ from sphinx.util.inventory import InventoryFile
 from tests.book.conftest import ROOT
 from tests.book.test_house import modules
 
-COMMAND_LINE = {"avvp", "avvp.cli"}
-"""What has no names to import: the package names those of others, the command none."""
+NO_OWN_NAMES = {"avvp", "avvp.models", "avvp.cli"}
+"""What has no names of its own: packages that collect those of others, and the command."""
 
 ARRAYS = {"Tensor", "Tensor | None", "np.ndarray", "np.ndarray | None"}
 SHAPE = re.compile(r"\([A-Za-z0-9.]*,|\([A-Z], |\([0-9]+, |any shape|same shape|\(\.\.\.")
@@ -25,7 +25,7 @@ def public_modules() -> dict[str, Path]:
     return {
         name: file
         for name, file in modules().items()
-        if name not in COMMAND_LINE and not name.startswith("avvp.commands")
+        if name not in NO_OWN_NAMES and not name.startswith("avvp.commands")
     }
 
 

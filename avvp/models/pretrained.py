@@ -1,0 +1,152 @@
+"""Trained networks to share: a safetensors file that says how to build and use the network.
+
+A folder holds ``model.safetensors``, whose header names the network, its options and how its
+probabilities become decisions, and ``README.md``, the model card. Neither can hold code.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from avvp.atomic import atomic_path, write_text
+from avvp.errors import AvvpError
+from avvp.events import CLASSES, Gate, Thresholds
+from avvp.models.networks import build
+
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+SCHEMA = "1"
+
+
+class Pretrained(NamedTuple):
+    """A trained network, and how its probabilities become decisions."""
+
+    network: nn.Module
+    """In evaluation mode."""
+    name: str
+    """As in :func:`avvp.models.build`."""
+    options: dict[str, Any]
+    gate: Gate | None
+    thresholds: Thresholds
+    experiment: str
+    """What it was trained as, a name of the registry."""
+
+
+def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> Path:
+    """Write weights and card to ``folder``; returns the path of the weights.
+
+    Args:
+        folder: a new or empty one.
+        trained: what to write.
+        card: Markdown; see :func:`avvp.model_card.model_card`.
+
+    Raises:
+        AvvpError: the folder has files in it.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AvvpError(f"{folder} is there and not empty; name a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {
+        "format": "pt",
+        "avvp_schema": SCHEMA,
+        "avvp_network": trained.name,
+        "avvp_options": json.dumps(trained.options),
+        "avvp_classes": str(CLASSES),
+        "avvp_gate": json.dumps(trained.gate),
+        "avvp_thresholds": json.dumps([_plain(cut) for cut in trained.thresholds]),
+        "avvp_experiment": trained.experiment,
+    }
+    # Tensors that share memory, or are views, have no place of their own in the file.
+    state = {k: v.detach().cpu().contiguous() for k, v in trained.network.state_dict().items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(state, temporary, metadata=header)
+    write_text(folder / CARD, card)
+    return folder / WEIGHTS
+
+
+def _plain(cut: float | Tensor) -> float | list[float]:
+    return cut.tolist() if isinstance(cut, Tensor) else float(cut)
+
+
+def read_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> Pretrained:
+    """Read what :func:`write_pretrained` wrote: its folder, or the file of weights.
+
+    Raises:
+        AvvpError: there is no such file, it is damaged, it was not written by this package, or it
+            holds another network or another number of classes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / WEIGHTS
+    if not path.is_file():
+        raise AvvpError(f"{path} is not there; name a folder that `avvp pack` made.")
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            header = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise AvvpError(
+            f"{path} is no safetensors file, or a damaged one ({error}); a checkpoint of the "
+            "papers' authors is read by avvp.models.load_released."
+        ) from None
+    if header.get("avvp_schema") != SCHEMA:
+        raise AvvpError(
+            f"{path} does not say which network it holds; expected a file that `avvp pack` wrote."
+        )
+    if header["avvp_classes"] != str(CLASSES):
+        raise AvvpError(
+            f"{path} tells {header['avvp_classes']} classes apart; this package parses LLP's "
+            f"{CLASSES}."
+        )
+    name, options = header["avvp_network"], json.loads(header["avvp_options"])
+    network = build(name, **options).to(device)
+    _fill(network, state, path)
+    cuts = (
+        torch.tensor(cut) if isinstance(cut, list) else cut
+        for cut in json.loads(header["avvp_thresholds"])
+    )
+    gate = json.loads(header["avvp_gate"])
+    if gate is not None and gate not in get_args(Gate):
+        raise AvvpError(f"{path} asks for the gate {gate!r}, which there is not.")
+    return Pretrained(
+        network.eval(), name, options, gate, Thresholds(*cuts), header["avvp_experiment"]
+    )
+
+
+def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    wanted = network.state_dict()
+    kind = type(network).__name__
+    odd = sorted(set(wanted) ^ set(state))
+    if odd:
+        verb = "lacks" if odd[0] in wanted else "has"
+        raise AvvpError(
+            f"{path} is not the {kind} that it says: it {verb} {odd[0]} and differs in {len(odd)} "
+            "entries."
+        )
+    for entry, value in wanted.items():
+        if state[entry].shape != value.shape:
+            raise AvvpError(
+                f"{path}: {entry} has shape {tuple(state[entry].shape)}; a {kind} with these "
+                f"options has {tuple(value.shape)}."
+            )
+    network.load_state_dict(state)
+
+
+def from_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> nn.Module:
+    """The network in a folder that ``avvp pack`` made, in evaluation mode.
+
+    Args:
+        path: of the folder, or of the file of weights in it.
+        device: to put it on.
+
+    Raises:
+        AvvpError: see :func:`read_pretrained`.
+    """
+    return read_pretrained(path, device=device).network
