@@ -421,7 +421,11 @@ def network_before(
     seed: int,
     runs: Path,
 ) -> torch.nn.Module:
-    """The network of the run that ``experiment`` comes after, or under its options (rescoring)."""
+    """The network of the run that ``experiment`` comes after, or under its options (rescoring).
+
+    Raises:
+        AvvpError: that run has left no weights.
+    """
     path = weights_path(before, profile=profile, source=source, seed=seed, runs=runs)
     if not path.exists():
         raise AvvpError(

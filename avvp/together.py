@@ -85,8 +85,8 @@ class Together(nn.Module):
         """Parse B videos by each member.
 
         Args:
-            audio, visual_2d, visual_3d: as for a member: the same videos for all. Or with an axis
-                of S before the others: to each member its own.
+            audio, visual_2d, visual_3d: (B, ...) as for a member: the same videos for all. Or
+                (S, B, ...): to each member its own.
 
         Returns:
             A parsing whose tensors have an axis of S before the others.
