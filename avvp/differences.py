@@ -79,6 +79,8 @@ Evidence = Literal["trained anew", "same network", "printed numbers", "annotatio
 Outcome = Literal["measured", "settled", "no effect", "not run", "not measured"]
 
 AUTHORS = {"han": "HAN"} | PAPERS
+AS_RELEASED = "As released"
+"""What ``here`` is where this book goes with the release."""
 PRECISION = 0.1 + 1e-9
 """Points by which a printed mean can miss the mean of three printed scores: all are rounded."""
 GOLDEN = HOME / "tests" / "parity" / "golden"
@@ -658,10 +660,14 @@ def differences_table(
         told = effect.told + (f" {row.note}" if row.note else "")
         if row.measure in ("no_effect", "not_measured"):
             told = f"{effect.told.rstrip('.')}: {row.note[0].lower()}{row.note[1:]}"
+        if row.here != AS_RELEASED:
+            told += f" *Here: {row.here[0].lower()}{row.here[1:]}.*"
         subject = f"{{doc}}`{row.subject} <{row.chapter}>` ({row.source})"
-        lines.append([subject, row.says, row.does, row.here, told])
+        lines.append([subject, row.says, row.does, told])
+    if not contradictory:
+        caption += " This book does as released, unless a row says otherwise."
     worlds = dict.fromkeys(effects[row.id].world for row in differences)
     told = "; ".join(world for world in worlds if world)
     if told:
         caption += f" Runs: {told}."
-    return markdown_table(["Subject", *sides, "This book", "Consequence"], lines, caption)
+    return markdown_table(["Subject", *sides, "Consequence"], lines, caption)

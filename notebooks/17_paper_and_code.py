@@ -56,13 +56,29 @@ drawn = drawable(differences, found)
 by_chance = chance()
 
 
+together = Counter(row.key for row in differences)
+
+
 def whose(row) -> str:
-    papers = [AUTHORS[paper].removeprefix("MGN's ") for paper in row.papers]
-    return "LLP" if len(papers) > 3 else ", ".join(papers[:2])
+    if row.part == "annotations":
+        return "LLP"
+    names = [AUTHORS[paper] for paper in row.papers]
+    if "mgn" in row.papers:
+        names = [name.removeprefix("MGN's ") for name in names]
+    return ", ".join(names) if len(names) < 3 else f"{names[0]} and others"
+
+
+def subject(row) -> str:
+    first = row.subject.partition(" ")[0]
+    told = (
+        row.subject if first[1:].lower() != first[1:] else first.lower() + row.subject[len(first) :]
+    )
+    more = together[row.key] - 1 if row.of else 0
+    return f"{told}, and {more} more" if more else told
 
 
 def in_words(row) -> str:
-    return f"{row.subject[0].lower()}{row.subject[1:]} ({whose(row)})"
+    return f"{subject(row)} ({whose(row)})"
 
 
 # %% [markdown]
@@ -80,7 +96,7 @@ def in_words(row) -> str:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-differences", "caption": "Effects of differences between papers, released code and annotations, in points; the number stands at the right. Bars are 95 % intervals: over seeds and test videos for what was trained anew, over seeds for what one network says in two ways. An empty marker has a single seed on a side and no interval; the grey band shows how far two trainings of one network lie apart in 95 of 100 cases, in Type@AV, so an empty marker inside it says nothing. Runs are simulated LLP where the tables below say so."}, "image": {"alt": "A long list of differences, sorted by size, with a marker for the effect of each in points left or right of a zero line, and intervals where there are several seeds. A few lie beyond ten points, most within the grey band of chance around zero."}}
 _ = effect_sizes(
-    [(f"{whose(row)}: {row.subject[0].lower()}{row.subject[1:]}", effect) for row, effect in drawn],
+    [(f"{whose(row)}: {subject(row)}", effect) for row, effect in drawn],
     chance=by_chance,
 )
 
@@ -110,7 +126,7 @@ show(
 # ## Code against paper
 #
 # A number in brackets is the place in our list: the part of a release, and the item. A subject links
-# to the chapter that treats it. An effect is one of its row alone, unless the row says what else
+# to the chapter that treats it. An effect is that of its row alone, unless the row says what else
 # changes with it.
 
 
@@ -145,8 +161,8 @@ part("cross_modal")
 # %% [markdown]
 # ## A paper against itself, and against the others
 #
-# Here the release cannot arbitrate: the documents say two things. The column on this book says which
-# one the code of this book follows.
+# Here the release cannot arbitrate: the documents say two things. Each row ends with the one that
+# this book follows.
 
 # %% tags=["hide-input"]
 mgn_papers = {"mgn", "mgn_abstract", "mgn_supp"}

@@ -57,7 +57,7 @@ def effect_sizes(
     ax.axvline(0, color="#1a1a1a", linewidth=1)
     ax.set_xscale("symlog", linthresh=LINEAR, linscale=1.2)
     most = max((abs(e.points) + (e.half_width or 0.0) for _, e in effects), default=LINEAR)
-    ticks = [tick for tick in (1, 3, 10, 30, 100) if tick <= 1.2 * most]
+    ticks = [tick for tick in (1, 5, 25, 125) if tick <= 1.2 * most]
     ax.margins(x=0.06)
     ticks = [-tick for tick in reversed(ticks)] + [0] + ticks
     ax.set_xticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])

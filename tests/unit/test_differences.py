@@ -329,12 +329,14 @@ def test_the_table_says_where_runs_come_from_and_why_nothing_is_measured(roots):
     seeds(roots["results"], "mgn/mgn", [60.0])
     seeds(roots["results"], "han/han", [50.0])
     idle = CHECKED._replace(id="two", measure="no_effect", of="", note="Nothing calls it.")
+    idle = idle._replace(here="Left out")
     rows = [CHECKED._replace(note="More differs."), idle]
     table = differences_table(rows, effects(rows, **roots), caption="Flags.")
-    assert table.startswith("Flags. Runs: simulated LLP, full, 1 seed.\n\n| Subject | Paper |")
-    assert "| {doc}`A flag <10_grouping>` (5.3.1) | yes | no | As released |" in table
+    assert table.startswith("Flags. This book does as released, unless a row says otherwise. Runs:")
+    assert "simulated LLP, full, 1 seed.\n\n| Subject | Paper | Release, or files |" in table
+    assert "| {doc}`A flag <10_grouping>` (5.3.1) | yes | no | " in table
     assert "level. More differs. |" in table
-    assert "| None: nothing calls it. |" in table
+    assert "| None: nothing calls it. *Here: left out.* |" in table
     contradiction = [idle._replace(part="paper")]
     table = differences_table(contradiction, effects(contradiction, **roots), caption="")
     assert "| In one place | In another |" in table

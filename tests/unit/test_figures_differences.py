@@ -35,7 +35,7 @@ def test_effects_stand_in_the_given_order_and_are_told_in_numbers():
         "trained anew, one seed on a side (1)": [[0.02, 2.0]],
         "same network (1)": [[40.0, 0.0]],
     }
-    assert [x.get_text() for x in ax.get_xticklabels()][-1] == "+30"
+    assert [x.get_text() for x in ax.get_xticklabels()][-1] == "+25"
     (left, _), (right, _) = ax.patches[0].get_bbox().get_points()
     assert (left, right) == (-1.5, 1.5)
 
