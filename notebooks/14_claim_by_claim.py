@@ -65,6 +65,10 @@ code(holm)
 # than three seeds of either side, and for a reduced model, it is so from the start. The size that a
 # paper claims is shown, and not tested. Numbers of parameters are counted and compared exactly.
 #
+# The simulator has numbers that nothing measured on LLP fixes. Where a difference turns over inside
+# the range of such a number, the verdict says that it *depends on* it; {doc}`18_when_does_each_idea_work`
+# has the worlds in which that was looked at.
+#
 # ## How many hold
 
 # %% tags=["hide-input"]
