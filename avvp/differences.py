@@ -330,7 +330,7 @@ class _Look(NamedTuple):
             seeds = [
                 (run, arrays)
                 for path, run in find_runs(roots, experiment=name, **place).items()
-                if is_current(run)
+                if is_current(run) and not run.stale
                 for arrays in [read_arrays(path)]
                 if all(key in arrays for key in keys)
             ]
