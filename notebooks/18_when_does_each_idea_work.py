@@ -185,23 +185,29 @@ else:
 # A gain counts as clear where its 95 % interval leaves out zero, with all seeds. It *depends* on a
 # parameter if it is clearly positive at one of its values and clearly negative at another. These
 # intervals are not corrected for their number: the sweep decides no claim, it can only take
-# certainty away from one.
+# certainty away from one. *Better or unclear* is clear at some of the values; a dash stands for what
+# the sweep does not train.
 
 # %% tags=["hide-input"]
+trained = {
+    (stage.parameter, name) for stage in STAGES if stage.parameter for name in stage.experiments
+}
 rows = []
-for title, pair in ((pair.title, pair) for pair in PAIRS.values()):
+for parameter in PARAMETERS.values():
     for metric, name in SHOWN.items():
-        row = {"idea": title, "metric": name}
-        for parameter in PARAMETERS.values():
+        row = {"parameter": parameter.title if name == "Type@AV" else "", "metric": name}
+        for key, pair in PAIRS.items():
             curve = swept.curve(pair.better, pair.worse, metric, parameter)
             outcome = f"**{curve.outcome}**" if curve.outcome == "depends" else curve.outcome
             measured = any(g.comparison and g.world != DEFAULT_WORLD for g in curve.gains)
-            row[parameter.title] = (
-                "not run"
+            row[key] = (
+                "–"
+                if (parameter.name, pair.better) not in trained
+                else "not run"
                 if not measured
                 else outcome
                 if curve.complete
-                else f"{outcome} (incomplete)"
+                else f"{outcome}, so far"
             )
         rows.append(row)
 show_text(rows)
