@@ -68,7 +68,7 @@ def detection(
         parsing: of the N videos, on the CPU.
         ids: their names.
         true_audio, true_visual: bool (N, C, T).
-        gate: see :func:`avvp.decode`.
+        gate: see :func:`avvp.events.decode`.
 
     Raises:
         AvvpError: sed_scores_eval is not installed.

@@ -102,7 +102,7 @@ class Experiment:
         name: ``family/variant``; also where its runs lie.
         title: in tables.
         rows: the printed rows that it regenerates.
-        model: a name for :func:`avvp.models.build`.
+        model: a name for :func:`avvp.models.networks.build`.
         options: keyword arguments of the model.
         objective: the loss.
         training: the protocol as published. None: nothing is trained, and the oracle decoder of

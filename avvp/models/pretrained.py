@@ -30,7 +30,7 @@ class Pretrained(NamedTuple):
     network: nn.Module
     """In evaluation mode."""
     name: str
-    """As in :func:`avvp.models.build`."""
+    """As in :func:`avvp.models.networks.build`."""
     options: dict[str, Any]
     gate: Gate | None
     thresholds: Thresholds

@@ -1,18 +1,19 @@
 """What Sphinx needs to make the reference from docstrings."""
 
 SHIELDED = "avvp_shielded"
+VALUES = ("attribute", "data", "property")
 
 
 def shield(app, what, name, obj, options, lines):
     """Hide the docstring of a value from napoleon, which takes ``words: words`` for a type."""
-    if what in ("attribute", "data"):
+    if what in VALUES:
         app.env.temp_data[SHIELDED] = list(lines)
         lines.clear()
 
 
 def unshield(app, what, name, obj, options, lines):
     """Give the docstring of a value back."""
-    if what in ("attribute", "data"):
+    if what in VALUES:
         lines[:] = app.env.temp_data.pop(SHIELDED)
 
 
