@@ -13,7 +13,8 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ from avvp.experiments import (
     run,
     weights_path,
 )
+from avvp.groups import in_groups, train_together
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_path
 from avvp.time_left import Task, TimeLeft
 from avvp.training import choose_device, describe_device
@@ -87,6 +89,7 @@ class Outcome(NamedTuple):
     disk_full: bool = False
     run: Run | None = None
     seconds: float = 0.0
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Reproduction:
         not_run: job -> the reason: what it comes after failed, or the disk was full.
         left_out: experiments that cannot run on this data, or that the profile leaves out, with
             the reason.
+        said: about jobs that were to be trained together: which of them were not, and why.
     """
 
     made: list[str]
@@ -107,6 +111,7 @@ class Reproduction:
     failed: dict[str, str]
     not_run: dict[str, str]
     left_out: dict[str, str]
+    said: list[str] = field(default_factory=list)
 
 
 def missing(
@@ -168,6 +173,7 @@ def reproduce(
     device: str = "auto",
     backend: str = "loky",
     jobs: int = 1,
+    together: int | None = None,
     runs: Path = RUNS,
     results: Path = RESULTS,
     progress: bool = True,
@@ -186,6 +192,8 @@ def reproduce(
         device: see :func:`avvp.training.choose_device`.
         backend: a name in :data:`BACKENDS`.
         jobs: at a time.
+        together: train so many runs of one shape as one computation; see
+            :func:`avvp.groups.in_groups`, also for None.
         runs: where new runs land.
         results: where else to look for what is there already.
         progress: show a bar with the time left.
@@ -199,7 +207,7 @@ def reproduce(
             f"Profile {profile!r} shows committed results and trains nothing; choose smoke, quick, "
             "medium or full."
         )
-    for name, value in (("seeds", seeds), ("jobs", jobs)):
+    for name, value in (("seeds", seeds), ("jobs", jobs), ("together", together)):
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
     chosen = choose_device(device)
@@ -219,7 +227,7 @@ def reproduce(
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
     arguments = {"profile": size, "data": data, "device": device, "runs": runs}
-    made, failed, not_run = [], {}, {}
+    made, failed, not_run, said = [], {}, {}, []
     disk_full = False
     tasks = [
         [Task(str(job), job.experiment.name, job.experiment.configuration(size)) for job in wave]
@@ -251,11 +259,19 @@ def reproduce(
                         left.over(str(job))
                 ready = [job for job in wave if str(job) not in not_run]
                 # joblib asks for the next job when a worker is free for it.
-                outcomes = joblib.Parallel(return_as=handed)(
-                    joblib.delayed(_attempt)(job, arguments) for job in ready if not disk_full
+                groups, alone = in_groups(
+                    ready, limit=together, profile=size, source=source, device=chosen, runs=runs
                 )
-                for job, failure, full, made_run, seconds in outcomes:
+                said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
+                outcomes = joblib.Parallel(return_as=handed)(
+                    joblib.delayed(_attempt_together)([Job(*member) for member in group], arguments)
+                    for group in groups
+                    if not disk_full
+                )
+                for outcome in chain.from_iterable(outcomes):
+                    job, failure, full, made_run, seconds, notes = outcome
                     disk_full |= full
+                    said += notes
                     if failure is None:
                         made.append(str(job))
                     else:
@@ -270,7 +286,20 @@ def reproduce(
                 "A worker process was killed, most likely for lack of memory; give the command "
                 "again with fewer --jobs: what is finished is kept."
             ) from None
-    return Reproduction(made, len(wanted) * count - len(todo), failed, not_run, left_out)
+    return Reproduction(made, len(wanted) * count - len(todo), failed, not_run, left_out, said)
+
+
+def _attempt_together(jobs: Sequence[Job], arguments: dict[str, Any]) -> list[Outcome]:
+    """Train several jobs as one computation, then run each, which finds itself trained."""
+    started = time.monotonic()
+    try:
+        said = train_together(jobs, **arguments)
+    except (AvvpError, *FAILURES) as error:
+        return [_failed(job, error, arguments["runs"]) for job in jobs]
+    share = (time.monotonic() - started) / len(jobs)
+    outcomes = [_attempt(job, arguments) for job in jobs]
+    outcomes[0] = outcomes[0]._replace(said=tuple(said))
+    return [outcome._replace(seconds=outcome.seconds + share) for outcome in outcomes]
 
 
 def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
@@ -278,21 +307,26 @@ def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
     started = time.monotonic()
     try:
         made = run(job.experiment, seed=job.seed, **arguments)
-    except AvvpError as error:
-        return Outcome(job, str(error))
-    except FAILURES as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            return Outcome(
-                job,
-                f"The disk of {arguments['runs']} is full ({error.strerror}): make room and give "
-                "the same command again; what is finished is kept.",
-                disk_full=True,
-            )
-        ours = [f for f in traceback.extract_tb(error.__traceback__) if "avvp" in f.filename][-1]
-        place = f"{Path(ours.filename).name}:{ours.lineno}"
-        lines = f"{type(error).__name__}: {error}".splitlines()
-        return Outcome(job, f"{lines[0]} ({place})")
+    except (AvvpError, *FAILURES) as error:
+        return _failed(job, error, arguments["runs"])
     return Outcome(job, None, run=made, seconds=time.monotonic() - started)
+
+
+def _failed(job: Job, error: Exception, runs: Path) -> Outcome:
+    """What an error says, in one line."""
+    if isinstance(error, AvvpError):
+        return Outcome(job, str(error))
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return Outcome(
+            job,
+            f"The disk of {runs} is full ({error.strerror}): make room and give "
+            "the same command again; what is finished is kept.",
+            disk_full=True,
+        )
+    ours = [f for f in traceback.extract_tb(error.__traceback__) if "avvp" in f.filename][-1]
+    place = f"{Path(ours.filename).name}:{ours.lineno}"
+    lines = f"{type(error).__name__}: {error}".splitlines()
+    return Outcome(job, f"{lines[0]} ({place})")
 
 
 def _measured(

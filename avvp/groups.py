@@ -1,32 +1,51 @@
 """Which experiments and seeds can be trained together, and their training.
 
 Members of a group share model, options and protocol: seeds of one experiment, and experiments that
-differ in their loss or in their labels alone.
+differ in their loss or in their labels alone. While a group is trained its checkpoint lies in a
+folder of its own beside the members', with the list of them, so that what was begun together goes
+on together. When it is done each member's folder holds what training it alone would have left.
 """
 
+import gc
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 
+from avvp.atomic import write_text
+from avvp.data.simulate import SPLITS
 from avvp.errors import AvvpError
 from avvp.experiments import (
+    REGISTRY,
     Experiment,
     Profile,
+    Source,
+    network_before,
     open_source,
     open_split,
+    refined_by,
+    weights_path,
 )
 from avvp.models import build
+from avvp.results import RUNS
 from avvp.together import (
     Losses,
     Stepper,
     Together,
     alone_because,
     epoch_orders,
+    fit_together,
     stacked_targets,
 )
-from avvp.training import Precision, choose_device, seeded
+from avvp.training import CHECKPOINT, Precision, choose_device, seeded
+
+Member = tuple[Experiment, int]
+"""An experiment and a seed."""
+MEMBERS = "members.json"
 
 RECURRENT = ("ave", "avsdn", "talnet")
 """Models with recurrent layers, of which torch has no batched form."""
@@ -118,3 +137,175 @@ def step_of(
         return step(waiting.pop())
 
     return next_step
+
+
+def in_groups(
+    members: Sequence[Member],
+    *,
+    limit: int | None,
+    profile: Profile,
+    source: Source,
+    device: torch.device,
+    runs: Path,
+) -> tuple[list[tuple[Member, ...]], dict[str, str]]:
+    """Who is trained with whom.
+
+    Groups that were begun go on as they are. What was begun alone goes on alone, and so does what
+    cannot be trained together.
+
+    Args:
+        members: all to be trained.
+        limit: at most so many in a group, which may then hold several experiments of one shape.
+            None: on cuda all seeds of one experiment, elsewhere one.
+        profile, source, runs: of all.
+        device: to train on.
+
+    Returns:
+        the groups, and the experiments that are trained alone because they have to, with the
+        reason; nothing of the latter where everything is.
+    """
+    if limit == 1 or (limit is None and device.type != "cuda"):
+        return [(member,) for member in members], {}
+    place = {"profile": profile, "source": source, "runs": runs}
+    waiting = {f"{experiment.name} seed {seed}": (experiment, seed) for experiment, seed in members}
+    groups, kinds, alone = [], {}, {}
+    for path in sorted(_root(profile, source, runs).glob(f"*/{MEMBERS}")):
+        names = json.loads(path.read_text(encoding="utf-8"))
+        begun = tuple(waiting[name] for name in names if name in waiting)
+        whole = len(begun) == len(names) <= (limit or len(names))
+        if whole and _folder(begun, **place) == path.parent:
+            groups.append(begun)
+            waiting = {name: member for name, member in waiting.items() if name not in names}
+    for experiment, seed in waiting.values():
+        why = trained_alone(experiment)
+        begun = weights_path(experiment, seed=seed, **place).with_name(CHECKPOINT).exists()
+        if why or begun:
+            groups.append(((experiment, seed),))
+            alone |= {experiment.name: why} if why else {}
+        else:
+            kind = shape_of(experiment, profile) if limit else experiment.name
+            kinds.setdefault(kind, []).append((experiment, seed))
+    for kind in kinds.values():
+        size = limit or len(kind)
+        groups += [tuple(kind[start : start + size]) for start in range(0, len(kind), size)]
+    return groups, alone
+
+
+def _root(profile: Profile, source: Source, runs: Path) -> Path:
+    return runs / source.name / profile.name / "together"
+
+
+def _folder(members: Sequence[Member], *, profile: Profile, source: Source, runs: Path) -> Path:
+    """Where a group's checkpoint lies: named by what determines its members."""
+    place = {"profile": profile, "source": source, "runs": runs}
+    paths = [weights_path(experiment, seed=seed, **place) for experiment, seed in members]
+    told = "\n".join(str(path.relative_to(runs)) for path in paths)
+    return _root(profile, source, runs) / hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def train_together(
+    members: Sequence[Member],
+    *,
+    profile: Profile,
+    data: str = "sim",
+    device: str = "auto",
+    runs: Path = RUNS,
+    progress: bool = True,
+) -> list[str]:
+    """Train members of one shape as one computation; :func:`avvp.experiments.run` then finds each
+    of them trained and scores it.
+
+    If the memory of the device is too small for all, halves of them are trained one after the
+    other; who is left alone is not trained here.
+
+    Args:
+        members: experiments of one :func:`shape_of`, and seeds.
+        profile, data, device, runs, progress: as for :func:`avvp.experiments.run`.
+
+    Returns:
+        what there is to say: that a group was halved.
+
+    Raises:
+        AvvpError: an experiment is trained alone, or the run that it comes after is not there.
+    """
+    if len(members) < 2:
+        return []
+    shapes = {shape_of(experiment, profile) for experiment, _ in members}
+    if len(shapes) > 1:
+        raise AvvpError("These experiments differ in model, options or protocol: train them apart.")
+    source, chosen = open_source(data, profile), choose_device(device)
+    folder = _folder(members, profile=profile, source=source, runs=runs)
+    exhausted = False
+    try:
+        _train(members, folder, profile, source, chosen, runs, progress)
+    except torch.OutOfMemoryError:
+        exhausted = True  # the error holds on to the tensors of the frames it came through
+    shutil.rmtree(folder)
+    if not exhausted:
+        return []
+    gc.collect()
+    if chosen.type == "cuda":
+        torch.cuda.empty_cache()
+    middle = (len(members) + 1) // 2
+    halves = members[:middle], members[middle:]
+    said = [
+        f"{_told(members)} do not fit into the memory of {chosen} together: trained as "
+        f"{len(halves[0])} and {len(halves[1])}."
+    ]
+    options = {"profile": profile, "data": data, "device": device, "runs": runs}
+    for half in halves:
+        said += train_together(half, **options, progress=progress)
+    return said
+
+
+def _told(members: Sequence[Member]) -> str:
+    """Names and seeds, an experiment at a time."""
+    seeds: dict[str, list[str]] = {}
+    for experiment, seed in members:
+        seeds.setdefault(experiment.name, []).append(str(seed))
+    return ", ".join(f"{name} seeds {' '.join(numbers)}" for name, numbers in seeds.items())
+
+
+def _train(
+    members: Sequence[Member],
+    folder: Path,
+    profile: Profile,
+    source: Source,
+    device: torch.device,
+    runs: Path,
+    progress: bool,
+) -> None:
+    place = {"profile": profile, "source": source, "runs": runs}
+    folder.mkdir(parents=True, exist_ok=True)
+    train, val, _ = (open_split(source, split, profile, device) for split in SPLITS)
+    names = [f"{experiment.name} seed {seed}" for experiment, seed in members]
+    here = [experiment.at(profile) for experiment, _ in members]
+    for experiment in here:
+        if why := trained_alone(experiment):
+            raise AvvpError(f"{experiment.name} is trained alone: {why}.")
+    write_text(folder / MEMBERS, json.dumps(names))
+    targets = []
+    for experiment, (_, seed) in zip(here, members, strict=True):
+        if experiment.refinement:
+            before = REGISTRY[experiment.after]
+            base = network_before(experiment, before, device, seed=seed, **place)
+            targets.append(refined_by(base, experiment, train, seed=seed).targets)
+        else:
+            targets.append(None)
+    networks = [
+        seeded(seed, lambda e=experiment: build(e.model, **e.options)).to(device)
+        for experiment, (_, seed) in zip(here, members, strict=True)
+    ]
+    fit_together(
+        networks,
+        train,
+        val,
+        objectives=[experiment.objective for experiment in here],
+        config=here[0].training,
+        seeds=[seed for _, seed in members],
+        folder=folder,
+        folders=[weights_path(e, seed=seed, **place).parent for e, seed in members],
+        names=names,
+        targets=targets,
+        progress=progress,
+    )

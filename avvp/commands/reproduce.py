@@ -16,6 +16,13 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--backend", default="loky", help="sequential, loky, dask or ray")
     command.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
+    command.add_argument(
+        "--together",
+        type=int,
+        metavar="N",
+        help="train up to N runs of one shape as one computation (default: on cuda all seeds of an "
+        "experiment, elsewhere 1)",
+    )
     command.add_argument("--runs", type=Path, default=RUNS, help="where new runs land")
     command.add_argument("--results", type=Path, default=RESULTS, help="where else to look")
     command.set_defaults(run=_reproduce)
@@ -33,11 +40,14 @@ def _reproduce(options: argparse.Namespace) -> int:
         device=options.device,
         backend=options.backend,
         jobs=options.jobs,
+        together=options.together,
         runs=options.runs,
         results=options.results,
     )
     counts = f"{len(done.made)} runs made, {done.present} were there, {len(done.failed)} failed"
     print(counts + (f", {len(done.not_run)} not run." if done.not_run else "."))
+    for line in done.said:
+        print(line)
     for name, reason in done.left_out.items():
         print(f"left out: {name}: {reason}")
     for job, reason in done.failed.items():

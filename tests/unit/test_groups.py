@@ -1,0 +1,280 @@
+"""``avvp reproduce --together``: who is trained with whom, and what the store then holds."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from avvp import groups, together, training
+from avvp.cli import main
+from avvp.errors import AvvpError
+from avvp.experiments import PROFILES, REGISTRY, open_source, run
+from avvp.fan_out import reproduce
+from avvp.groups import in_groups, step_of, train_together, trained_alone
+from avvp.results import find_runs, read_arrays
+from avvp.training import CHECKPOINT, SELECTED
+from tests.made_up_videos import make_videos
+
+SMOKE = PROFILES["smoke"]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def here(tmp_path):
+    def smoke(only, **changes):
+        options = {"profile": "smoke", "device": "cpu", "progress": False, "only": only}
+        folders = {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+        return reproduce(**(options | folders | changes))
+
+    return smoke
+
+
+def runs_of(root: Path) -> dict:
+    return {f"{r.experiment} seed {r.seed}": r for r in find_runs(root).values()}
+
+
+def test_runs_made_together_land_as_if_made_alone(here, tmp_path):
+    """No dropout in the linear reference: the same numbers, and the same files."""
+    assert here("reference/linear", seeds=3, together=3).made == [
+        f"reference/linear seed {seed}" for seed in (1, 2, 3)
+    ]
+    here("reference/linear", seeds=3, runs=tmp_path / "alone")
+    ours, theirs = runs_of(tmp_path / "runs"), runs_of(tmp_path / "alone")
+    for name, made in ours.items():
+        assert made.metrics == pytest.approx(theirs[name].metrics, abs=0.5)
+        assert made.together == list(ours)
+        assert theirs[name].together is None
+        assert (made.hash, made.parameters) == (theirs[name].hash, theirs[name].parameters)
+        assert made.peak_memory > 0 and made.seconds > 0
+    files = [
+        sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+        for root in (tmp_path / "runs", tmp_path / "alone")
+    ]
+    assert files[0] == files[1]
+    arrays = [
+        read_arrays(next(root.rglob("seed-2.json")))
+        for root in (tmp_path / "runs", tmp_path / "alone")
+    ]
+    assert {k: v.shape for k, v in arrays[0].items()} == {k: v.shape for k, v in arrays[1].items()}
+
+
+def test_what_comes_after_finds_the_weights_of_its_own_seed(here, tmp_path):
+    done = here("ma/cr", seeds=2, together=2)
+    assert done.made == ["ma/c seed 1", "ma/c seed 2", "ma/cr seed 1", "ma/cr seed 2"]
+    made = runs_of(tmp_path / "runs")
+    for seed in (1, 2):
+        assert made[f"ma/cr seed {seed}"].after == made[f"ma/c seed {seed}"].hash
+        assert made[f"ma/cr seed {seed}"].together == ["ma/cr seed 1", "ma/cr seed 2"]
+    first, second = (read_arrays(path) for path in find_runs(tmp_path / "runs", experiment="ma/cr"))
+    assert (first["refinement/accuracy"] != second["refinement/accuracy"]).any()
+
+
+def test_experiments_of_one_shape_are_trained_together(here, tmp_path):
+    here("ma/c_temperature_*", seeds=1, together=3)
+    made = runs_of(tmp_path / "runs")
+    names = [f"ma/c_temperature_{t} seed 1" for t in (0.1, 0.3, 0.4)]
+    assert sorted(made) == names
+    assert all(run.together == names for run in made.values())
+    assert made[names[0]].configuration["objective"]["temperature"] == 0.1
+
+
+def test_what_has_to_be_trained_alone_is_said(here, capsys, tmp_path):
+    done = here("older/talnet", seeds=2, together=4)
+    assert len(done.made) == 2
+    assert done.said == ["trained alone: older/talnet: its recurrent layers have no batched form"]
+    assert {run.together for run in runs_of(tmp_path / "runs").values()} == {None}
+    folders = [f"--{name}={tmp_path / name}" for name in ("runs", "results")]
+    options = ["--profile=smoke", "--device=cpu", "--only=reference/oracle", "--together=4"]
+    assert main(["reproduce", *options, *folders]) == 0
+    assert "trained alone: reference/oracle: nothing is trained" in capsys.readouterr().out
+
+
+def test_the_experiments_that_are_trained_alone():
+    alone = {name for name, experiment in REGISTRY.items() if trained_alone(experiment)}
+    rescored = {n for n, experiment in REGISTRY.items() if experiment.training is None}
+    pretrained = {n for n, experiment in REGISTRY.items() if experiment.pretraining}
+    assert alone == rescored | pretrained | {"older/ave", "older/avsdn", "older/talnet"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("han/han", "ma/c", "mgn/mgn", "mgn/hard_hard", "mgn/localising", "older/stpn"),
+        *("older/cmcs", "cross_modal/adv_skip_gcaa", "cross_modal/pretrain_none"),
+    ],
+)
+def test_a_network_of_every_kind_takes_a_step_together(name, monkeypatch):
+    """As many losses as members, and no operation without a batched form."""
+    monkeypatch.setattr(groups, "open_split", lambda *_: make_videos(4, seed=1))
+    step = step_of(REGISTRY[name], profile=SMOKE, seeds=(1, 2), device="cpu")
+    first = step()[0]
+    assert first.shape == (2,)
+    assert first[0] != first[1]
+    assert not torch.equal(step()[0], first)
+
+
+# Groups
+
+
+def grouped(names, seeds, *, limit, runs, device=CPU):
+    members = [(REGISTRY[name], seed) for seed in seeds for name in names]
+    source = open_source("sim", SMOKE)
+    found, alone = in_groups(
+        members, limit=limit, profile=SMOKE, source=source, device=device, runs=runs
+    )
+    return [[f"{e.name} {seed}" for e, seed in group] for group in found], alone
+
+
+def test_by_default_cuda_takes_all_seeds_of_an_experiment_and_others_one(tmp_path):
+    names = ["ma/c", "ma/base", "older/ave"]
+    cuda, alone = grouped(names, (1, 2), limit=None, runs=tmp_path, device=torch.device("cuda"))
+    assert sorted(cuda) == [
+        ["ma/base 1", "ma/base 2"],
+        ["ma/c 1", "ma/c 2"],
+        ["older/ave 1"],
+        ["older/ave 2"],
+    ]
+    assert list(alone) == ["older/ave"]
+    one, alone = grouped(names, (1, 2), limit=None, runs=tmp_path)
+    assert [len(group) for group in one] == [1] * 6
+    assert not alone
+
+
+def test_a_limit_cuts_a_shape_into_groups(tmp_path):
+    found, _ = grouped(["ma/c", "ma/base", "han/han", "mgn/mgn"], (1, 2, 3), limit=4, runs=tmp_path)
+    assert sorted(map(len, found)) == [2, 3, 3, 4]  # six of MA, three of HAN, three of MGN
+    assert {"ma/c", "ma/base"} == {member.split()[0] for member in max(found, key=len)}
+
+
+def exhausted(monkeypatch, *, above: int) -> list[int]:
+    """The memory of the device holds so many members; returns the sizes that were tried."""
+    tried, whole = [], together.Stepper._take
+
+    def take(self, index):
+        if not tried or tried[-1] != len(index):
+            tried.append(len(index))
+        if len(index) > above:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return whole(self, index)
+
+    monkeypatch.setattr(together.Stepper, "_take", take)
+    return tried
+
+
+def test_a_group_too_large_for_the_device_is_halved_and_says_so(here, monkeypatch, tmp_path):
+    tried = exhausted(monkeypatch, above=2)
+    done = here("reference/linear", seeds=5, together=5)
+    assert not done.failed
+    assert len(done.made) == 5
+    assert tried == [5, 3, 2]  # and 2 of the other half, and one alone
+    assert done.said == [
+        "reference/linear seeds 1 2 3 4 5 do not fit into the memory of cpu together: trained as "
+        "3 and 2.",
+        "reference/linear seeds 1 2 3 do not fit into the memory of cpu together: trained as 2 and "
+        "1.",
+    ]
+    made = runs_of(tmp_path / "runs")
+    assert [len(run.together or [1]) for run in made.values()] == [2, 2, 1, 2, 2]
+    assert not list((tmp_path / "runs").rglob("members.json"))
+
+
+def test_a_device_too_small_for_one_fails_the_runs(here, monkeypatch):
+    exhausted(monkeypatch, above=0)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(training, "train_step", full)
+    done = here("reference/linear", seeds=2, together=2)
+    assert not done.made
+    assert all("OutOfMemoryError: CUDA out of memory" in why for why in done.failed.values())
+
+
+def test_a_group_that_fails_fails_each_of_its_runs(here, monkeypatch):
+    broken = replace(REGISTRY["ma/base"], name="bad/width", options={"width": -1})
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {broken.name: broken})
+    done = here(None, seeds=2, together=2)
+    assert set(done.failed) == {"bad/width seed 1", "bad/width seed 2"}
+    assert all(why.startswith("RuntimeError") for why in done.failed.values())
+
+
+# Cut off
+
+
+def test_what_was_begun_together_goes_on_together(here, tmp_path, cut_off):
+    with cut_off(together, "train_step", after=3):
+        here("reference/linear", seeds=2, together=2)
+    (folder,) = (tmp_path / "runs" / "sim" / "smoke" / "together").iterdir()
+    assert json.loads((folder / "members.json").read_text()) == [
+        "reference/linear seed 1",
+        "reference/linear seed 2",
+    ]
+    # More seeds are asked for now: the two go on as they were, the others form a group.
+    done = here("reference/linear", seeds=4, together=4)
+    assert len(done.made) == 4
+    made = runs_of(tmp_path / "runs")
+    assert [run.together[0][-1] for run in made.values()] == ["1", "1", "3", "3"]
+    assert not folder.exists()
+
+
+def test_what_was_begun_alone_goes_on_alone(here, tmp_path):
+    here("reference/linear", seeds=1)
+    next((tmp_path / "runs").rglob("seed-1.json")).unlink()
+    here("reference/linear", seeds=3, together=3)
+    made = runs_of(tmp_path / "runs")
+    assert [len(run.together or ()) for run in made.values()] == [0, 2, 2]
+
+
+def test_killed_between_training_and_scoring_nothing_is_trained_again(here, monkeypatch, tmp_path):
+    members = [(REGISTRY["reference/linear"], seed) for seed in (1, 2, 3)]
+    options = {"profile": SMOKE, "device": "cpu", "runs": tmp_path / "runs", "progress": False}
+    assert train_together(members, **options) == []
+    run(members[0][0], seed=1, **options)
+    monkeypatch.setattr(together, "train_step", None)
+    monkeypatch.setattr(training, "train_step", None)
+    done = here("reference/linear", seeds=3, together=3)
+    assert done.made == ["reference/linear seed 2", "reference/linear seed 3"]
+    made = runs_of(tmp_path / "runs")
+    assert {tuple(run.together) for run in made.values()} == {tuple(made)}
+
+
+def test_killed_at_any_moment_a_group_ends_with_the_same_numbers(here, tmp_path):
+    roots = [f"--{name}={tmp_path / name}" for name in ("runs", "results")]
+    options = ["--profile=smoke", "--device=cpu", "--only=reference/linear", "--seeds=3"]
+    order = [sys.executable, "-m", "avvp.cli", "reproduce", *options, "--together=3", *roots]
+    killed = 0
+    for sign in (f"together/*/{CHECKPOINT}", f"seed-2/*/{SELECTED}"):
+        process = subprocess.Popen(order, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while not any((tmp_path / "runs").rglob(sign)) and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed, "nothing was killed in time"
+    assert not here("reference/linear", seeds=3, together=3).failed
+    here("reference/linear", seeds=3, together=3, runs=tmp_path / "whole")
+    resumed, whole = (
+        {name: (run.metrics, run.together) for name, run in runs_of(root).items()}
+        for root in (tmp_path / "runs", tmp_path / "whole")
+    )
+    assert len(resumed) == 3
+    assert resumed == whole
+
+
+def test_members_of_several_shapes_are_refused(tmp_path):
+    members = [(REGISTRY["han/han"], 1), (REGISTRY["reference/linear"], 1)]
+    with pytest.raises(AvvpError, match="differ in model, options or protocol"):
+        train_together(members, profile=SMOKE, device="cpu", runs=tmp_path)
+
+
+def test_what_has_to_be_trained_alone_is_refused(tmp_path):
+    members = [(REGISTRY["older/ave"], seed) for seed in (1, 2)]
+    with pytest.raises(AvvpError, match="older/ave is trained alone: its recurrent layers"):
+        train_together(members, profile=SMOKE, device="cpu", runs=tmp_path)
+    with pytest.raises(AvvpError, match="older/ave is trained alone: its recurrent layers"):
+        step_of(REGISTRY["older/ave"], profile=SMOKE, seeds=(1,), device="cpu")
