@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("embedding", "registry", "model_size", "worlds"),
     ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences"),
-    ("completion", "model_card"),
+    ("completion", "model_card", "significance"),
     ("figures", "cells", "bookmaking"),
     ("commands", "cli"),
 )

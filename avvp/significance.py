@@ -1,0 +1,237 @@
+"""How large a difference of two scores must be before it says something.
+
+By the rule of :mod:`avvp.claims` the difference of two systems with n seeds each, on N test videos,
+has the standard error
+
+    SE^2 = 2 s^2 / n + (a^2 + b^2 / n) / N.
+
+s is how far the score of one system moves from seed to seed. a is how far the two systems' scores
+of one video differ from video to video if each is averaged over many seeds, and b what a single
+seed of each adds to that. A difference is *detectable* if it would leave out zero, at a two-sided
+level of ``ALPHA``, in a share ``POWER`` of repetitions: that takes
+
+    (t(1 - ALPHA / 2) + t(POWER)) SE,
+
+about 2.8 standard errors, with the degrees of freedom that s was estimated with. With ever more
+seeds 2.8 a / sqrt(N) is left, for which only other videos help.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from avvp.claims import ALPHA
+from avvp.errors import AvvpError
+from avvp.experiments import get_profile, is_current, open_source
+from avvp.metrics import METRICS
+from avvp.results import RESULTS, RUNS, find_runs, read_arrays
+from avvp.tables import COMMITTED
+
+POWER = 0.8
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Several seeds of one experiment on the same test videos.
+
+    Attributes:
+        means: (n, 10), per cent, by :data:`avvp.metrics.METRICS`.
+        per_video: (n, N, 10), likewise.
+    """
+
+    means: np.ndarray
+    per_video: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Chance:
+    """What moves a difference of two systems though neither changes; all (10,), in points.
+
+    Attributes:
+        seed: s, pooled over experiments.
+        freedom: degrees of freedom of that.
+        video: a, the median over the pairs.
+        least_video, most_video: a, of the pairs that differ least and most from video to video.
+        video_of_seed: b, the median over the pairs.
+        experiments: how many s was pooled over.
+        pairs: how many.
+        videos: of the test split, N.
+    """
+
+    seed: np.ndarray
+    freedom: int
+    video: np.ndarray
+    least_video: np.ndarray
+    most_video: np.ndarray
+    video_of_seed: np.ndarray
+    experiments: int
+    pairs: int
+    videos: int
+
+    def error(self, seeds: float, *, videos: float | None = None) -> np.ndarray:
+        """The standard error of a difference, (10,).
+
+        Args:
+            seeds: of each of the two systems; may be infinite.
+            videos: of the test split, by default as many as there are; infinite: only these
+                videos matter, they are no sample.
+        """
+        videos = self.videos if videos is None else videos
+        by_seed = 2 * self.seed**2 / seeds
+        return np.sqrt(by_seed + (self.video**2 + self.video_of_seed**2 / seeds) / videos)
+
+    def margin(self, seeds: float) -> np.ndarray:
+        """Half the interval of a difference, (10,): what a measured one has to exceed."""
+        return self._quantile(1 - ALPHA / 2, seeds) * self.error(seeds)
+
+    def detectable(self, seeds: float, *, videos: float | None = None) -> np.ndarray:
+        """The smallest detectable difference, (10,); see :meth:`error`."""
+        quantiles = self._quantile(1 - ALPHA / 2, seeds) + self._quantile(POWER, seeds)
+        return quantiles * self.error(seeds, videos=videos)
+
+    def _quantile(self, share: float, seeds: float) -> float:
+        """Of Student's distribution; with infinitely many seeds their spread does not matter."""
+        return float(stats.t.ppf(share, self.freedom if math.isfinite(seeds) else math.inf))
+
+
+def measure_chance(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> Chance:
+    """Estimate what moves differences.
+
+    Only experiments with two seeds or more count: s^2 is pooled over them, and a pair is looked at
+    if both its sides are among them. What their seeds add to the variance of its per-video
+    differences is taken off; a^2 is what is left, at least 0.
+
+    Args:
+        scores: of experiments that parse both modalities.
+        pairs: of names that are compared.
+
+    Raises:
+        AvvpError: no pair has two seeds a side, or videos differ.
+    """
+    several = {name: mine for name, mine in scores.items() if len(mine.means) > 1}
+    known = _known(scores, pairs)
+    if not known:
+        raise AvvpError(
+            "How much chance moves differences takes a pair with two seeds a side; make some with "
+            "`avvp reproduce --profile medium --seeds 2`."
+        )
+    shapes = {mine.per_video.shape[1:] for mine in several.values()}
+    if len(shapes) > 1:
+        raise AvvpError(f"These runs were scored on different numbers of videos: {shapes}.")
+    ((videos, _),) = shapes
+    freedoms = np.array([len(mine.means) - 1 for mine in several.values()])
+    variances = [mine.means.var(axis=0, ddof=1) for mine in several.values()]
+    lasting, passing = [], []
+    for sides in known:
+        one, other = (scores[name].per_video for name in sides)
+        own = [_of_one_seed(one), _of_one_seed(other)]
+        apart = (one.mean(axis=0) - other.mean(axis=0)).var(axis=0, ddof=1)
+        lasting.append(np.maximum(apart - own[0] / len(one) - own[1] / len(other), 0))
+        passing.append(sum(own))
+    spread = np.sqrt(lasting)
+    return Chance(
+        np.sqrt(freedoms @ variances / freedoms.sum()),
+        int(freedoms.sum()),
+        np.median(spread, axis=0),
+        spread.min(axis=0),
+        spread.max(axis=0),
+        np.sqrt(np.median(passing, axis=0)),
+        len(several),
+        len(known),
+        videos,
+    )
+
+
+def _known(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs, each once, with two seeds a side."""
+    several = {name for name, mine in scores.items() if len(mine.means) > 1}
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= several]
+
+
+def open_chance(
+    pairs: Iterable[Pair],
+    *,
+    profile: str = "published",
+    data: str = "sim",
+    runs: Path = RUNS,
+    results: Path = RESULTS,
+) -> tuple[str, Chance | None]:
+    """What chance does to differences of these pairs, and what the runs are, in words.
+
+    Committed runs count; on other data than ``"sim"``, those of this build's profile.
+
+    Args:
+        pairs: of names of experiments.
+        profile, data: of this build.
+        runs, results: the two roots of runs.
+
+    Returns:
+        the words, and None in place of a measurement if there are too few runs.
+    """
+    pairs = list(pairs)
+    names = {name for pair in pairs for name in pair}
+    if data == "sim":
+        used, scores = read_scores(names, roots=results)
+        world = "simulated LLP"
+    else:
+        source = open_source(data, get_profile(profile))
+        used, scores = read_scores(names, profile=profile, data=source.name, roots=[runs, results])
+        world = "simulated LLP" if source.simulated else source.name
+    seeds = sorted(len(mine.means) for mine in scores.values())
+    if not _known(scores, pairs):
+        command = f"avvp reproduce --profile {used} --seeds 2" + f" --data {data}" * (data != "sim")
+        return f"Too few runs to measure how far they are apart: `{command}` makes some.", None
+    chance = measure_chance(scores, pairs)
+    told = f"{world}, {used}: {chance.experiments} experiments with up to {seeds[-1]} seeds"
+    return told, chance
+
+
+def _of_one_seed(per_video: np.ndarray) -> np.ndarray:
+    """The variance over videos that one of these seeds adds to the mean of many, (10,)."""
+    apart = per_video - per_video.mean(axis=0)
+    # What a seed moves all videos by is s, not this.
+    apart -= apart.mean(axis=1, keepdims=True)
+    return (apart**2).sum(axis=0).mean(axis=0) / (len(apart) - 1)
+
+
+def read_scores(
+    names: Collection[str],
+    *,
+    profile: str | None = None,
+    data: str = "sim",
+    roots: Path | list[Path] = RESULTS,
+) -> tuple[str, dict[str, Scores]]:
+    """The scores of current runs that parse both modalities, and the profile that they are of.
+
+    Args:
+        names: of experiments; those without runs are left out.
+        profile: which; None: of the committed ones that under which most experiments have two
+            seeds or more, the larger one of equals.
+        data: name of the data.
+        roots: folders of runs.
+    """
+    found = {p: _scores_of(names, p, data, roots) for p in ([profile] if profile else COMMITTED)}
+    best = max(found, key=lambda p: sum(len(mine.means) > 1 for mine in found[p].values()))
+    return best, found[best]
+
+
+def _scores_of(
+    names: Collection[str], profile: str, data: str, roots: Path | list[Path]
+) -> dict[str, Scores]:
+    grouped: dict[str, list] = {}
+    for path, run in find_runs(roots, data=data, profile=profile).items():
+        if run.experiment in names and is_current(run) and set(run.metrics) == set(METRICS):
+            row = [run.metrics[name] for name in METRICS]
+            grouped.setdefault(run.experiment, []).append(
+                (row, read_arrays(path)["per_video"].astype(float))
+            )
+    return {
+        name: Scores(np.array([row for row, _ in runs]), np.stack([each for _, each in runs]))
+        for name, runs in grouped.items()
+    }
