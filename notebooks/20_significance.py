@@ -269,9 +269,9 @@ Markdown(said)
 
 # %% [markdown]
 # The seeds are another matter. Nothing about LLP's labels says how far two trainings on LLP would
-# be apart. With more training videos and more steps they may well be closer, and where the runs
-# above saw fewer than LLP has, they exaggerate what a seed does; the column for any number of seeds
-# does not depend on that. HAN, trained at both scales, is an indication.
+# be apart. More training videos and more steps may bring seeds together, or not. HAN is trained at
+# two scales here; a spread of so few seeds is itself no more than a rough number. The columns for any
+# number of seeds do not depend on it.
 
 # %% tags=["hide-input"]
 scales = []
