@@ -577,12 +577,19 @@ def _annotations(row: Difference, look: _Look) -> Effect:
         whole = val["videos"] + test["videos"]
         told = f"{val['videos']:,} and {test['videos']:,} videos, {whole:,} in all."
         return Effect("settled", told)
-    rows, lost = test["rows"], found["repair"]["rows"]
+    rows, pairs = test["rows"], test["pairs"]
+    damaged = rows | {"audio": rows["audio"] - found["repair"]["rows"]}
     told = (
         f"The test files have {rows['visual']:,} visual and {rows['audio']:,} audio rows "
-        f"({rows['audio'] - lost:,} before the repair), and {test['pairs']['visual']:,} and "
-        f"{test['pairs']['audio']:,} pairs of video and class: two ways to count one test set."
+        f"({damaged['audio']:,} before the repair), and {pairs['visual']:,} and {pairs['audio']:,} "
+        "pairs of video and class."
     )
+    printed = published("cross_modal", "text", "LLP", "events by modality")
+    apart = max(abs(printed[modality] - count) for modality, count in pairs.items())
+    if published("mgn", "text", "LLP", "test instances") == damaged:
+        told += (
+            f" MGN counts rows before the repair; the other paper is within {apart:.0f} of pairs."
+        )
     return Effect("settled", told)
 
 

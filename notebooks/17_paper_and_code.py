@@ -44,7 +44,7 @@ from avvp.differences import (
 )
 from avvp.figures import use_style
 from avvp.figures.differences import effect_sizes
-from avvp.models import MGN
+from avvp.models.mgn import MGN
 from avvp.published import published
 from avvp.tables import PAPERS
 
@@ -300,9 +300,9 @@ said.append(
 )
 idle = [row for row in differences if row.measure == "idle"]
 said.append(
-    "Modules that never run cost storage and no score, but they enter every comparison of sizes: "
+    "What is stored and never runs costs no score, but it enters every comparison of sizes. "
     + " ".join(
-        f"{in_words(row)}: {found[row.id].told[0].lower()}{found[row.id].told[1:]}" for row in idle
+        f"{in_words(row)[0].upper()}{in_words(row)[1:]}: {found[row.id].told}" for row in idle
     )
 )
 Markdown(" ".join(said))
