@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "detection",
     ),
     ("scored",),
-    ("embedding", "registry", "model_size", "worlds"),
+    ("embedding", "registry", "model_size", "worlds", "extraction"),
     ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences"),
     ("completion", "model_card", "significance"),

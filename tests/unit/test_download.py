@@ -151,6 +151,14 @@ def test_a_part_of_an_older_version_is_replaced(server, tmp_path, stale):
     assert (tmp_path / "data.bin").read_bytes() == CONTENT
 
 
+def test_the_first_digits_of_a_checksum(server, tmp_path):
+    get(server, tmp_path / "data.bin", sha256=SUM[:8])
+    get(server, tmp_path / "data.bin", sha256=SUM[:8])
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT and len(server.requests) == 1
+    with pytest.raises(AvvpError, match="expected 00000000"):
+        get(server, tmp_path / "other.bin", sha256="0" * 8)
+
+
 def test_wrong_checksum(server, tmp_path):
     (tmp_path / "data.bin").write_bytes(b"yesterday's")
     with pytest.raises(AvvpError, match=f"{SUM[:12]}..., expected {'0' * 12}"):
