@@ -1,10 +1,28 @@
-"""``avvp data``: import, simulate, describe and download data."""
+"""``avvp data``: import, simulate, describe, download and extract data."""
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+_EXTRACT = """\
+Make the three feature folders of the benchmark, vggish, res152 and r2plus1d_18, from video files.
+The networks are VGGish, ResNet-152 and R(2+1)D-18; weights that are not in DIR are fetched into
+it. Videos whose features are there are not done again.
+"""
+_EXTRACT_RULES = """\
+A clip should last ten seconds, with sound and images; what is done to others:
+  9.5 to 10.5 s        taken whole, 80 frames spread over it, as the released features were
+  longer               its first ten seconds; cut it into pieces to have the rest
+  shorter              the last frame is repeated, silence follows
+  no sound, or partly  silence
+  no images            refused
+  other frame rates    frames are repeated or dropped, to eight a second, as ffmpeg does it
+  damaged              refused: unreadable, or it breaks off before the end that it announces
+One that is refused does not stop the others; the exit status is 2 then. Features are named by the
+file: clip.mp4 gives clip.npy, and ID_START_END.mp4, as in LLP's tables, gives ID.npy.
+"""
 
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
@@ -42,6 +60,21 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     action.add_argument("--annotations", metavar="URL", help="of the CSV files, if not HAN's")
     action.add_argument("--features", metavar="URL", help="of a mirror that lists SHA256SUMS")
     action.set_defaults(run=_download)
+
+    action = actions.add_parser(
+        "extract",
+        help="make the released kinds of features from your own videos",
+        description=_EXTRACT,
+        epilog=_EXTRACT_RULES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    action.add_argument("videos", type=Path, metavar="VIDEO_DIR", help="the files in it are taken")
+    action.add_argument("--out", type=Path, required=True, metavar="FEATURES_DIR")
+    action.add_argument(
+        "--weights", type=Path, required=True, metavar="DIR", help="of the networks (625 MB)"
+    )
+    action.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    action.set_defaults(run=_extract)
 
     action = actions.add_parser("statistics", help="count the labels of LLP, for the simulator")
     action.add_argument("--annotations", type=Path, required=True, help="folder of the CSV files")
@@ -183,6 +216,24 @@ def _download(options: argparse.Namespace) -> None:
         return
     paths = download_features(features, url=options.features)
     print(f"{features}: {len(paths)} files")
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from avvp.errors import AvvpError
+    from avvp.extraction.extract import extract_folder, find_videos, load_networks
+
+    count = len(find_videos(options.videos))  # before 625 MB are fetched
+    networks = load_networks(options.weights, device=options.device)
+    report = extract_folder(options.videos, options.out, networks)
+    for line in (*report.notes, *report.problems):
+        print(line)
+    there = f", {report.resumed} were there" if report.resumed else ""
+    print(f"{options.out}: features of {report.made} videos were made{there}")
+    if report.problems:
+        raise AvvpError(
+            f"{len(report.problems)} of {count} videos in {options.videos} gave no features; the "
+            "lines above name each and say why."
+        )
 
 
 def _statistics(options: argparse.Namespace) -> None:

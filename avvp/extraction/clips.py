@@ -233,8 +233,10 @@ def _read_images(path: Path) -> _Track:
             writer.repeat(rate.finish())
         if not writer.files:
             raise AvvpError(f"{path} has no images in its first {SECONDS} s; cut them off.")
-        if longer and len(writer.files) < FRAMES:
-            writer.repeat(FRAMES - len(writer.files))
+        if longer:  # what the video went on to show comes after the ten seconds
+            missing = max(FRAMES - len(writer.files), 0)
+            writer.files += writer.files[-1:] * missing
+            writer.times += writer.times[-1:] * missing
         announced = _announced(stream, container)
     return _Track(writer.files, writer.times, None if longer else end, *announced)
 

@@ -170,6 +170,8 @@ def extract_folder(
 ) -> ExtractReport:
     """Make the features of every video in a folder; one that can't be read does not stop the rest.
 
+    One call at a time may write to ``out``.
+
     Args:
         videos: the folder of the videos.
         out: the folder in which ``vggish``, ``res152`` and ``r2plus1d_18`` are made.
@@ -181,6 +183,7 @@ def extract_folder(
     """
     found, out = find_videos(videos), Path(out)
     _keep_record(out, networks)
+    _remove_half_written(out)
     todo = {name: path for name, path in found.items() if not _is_done(out, name)}
     report = ExtractReport(resumed=len(found) - len(todo))
     with tqdm(
@@ -237,6 +240,13 @@ def _keep_record(out: Path, networks: Networks) -> None:
                 "--out, so that they are not mixed."
             )
     write_text(path, json.dumps(record, indent=2) + "\n")
+
+
+def _remove_half_written(out: Path) -> None:
+    """Remove what a killed command was writing at that moment."""
+    for folder, _ in FOLDERS.values():
+        for path in (out / folder).glob(".*.npy.*.part"):
+            path.unlink()
 
 
 def _files(out: Path, name: str) -> dict[str, Path]:
