@@ -85,5 +85,6 @@ class VGGish(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Embeddings of log-mel pictures: (N, 1, 96, 64) -> (N, 128)."""
         # Flattened in TensorFlow's order: time, band, channel.
         return self.embeddings(self.features(pictures).permute(0, 2, 3, 1).flatten(1))
