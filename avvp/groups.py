@@ -108,6 +108,7 @@ def step_of(
     networks = [seeded(seed, lambda: build(here.model, **here.options)) for seed in seeds]
     members = Together([network.to(chosen) for network in networks]).train()
     objectives = [here.objective] * len(seeds)
+    size = min(here.training.batch_size, len(train))
     rate = here.training.learning_rate
     optimizer = torch.optim.Adam(
         members.parameters(),
@@ -123,9 +124,8 @@ def step_of(
         losses=Losses(objectives, chosen),
         optimizer=optimizer,
         precision=precision or here.training.precision,
-        recorded=recorded,
+        recorded=size if recorded else None,
     )
-    size = min(here.training.batch_size, len(train))
     epoch, waiting = 0, []
 
     def next_step() -> torch.Tensor:

@@ -172,8 +172,8 @@ class Stepper:
     """Steps of S members on a split that lies on their device.
 
     Nothing of a step waits for the device: videos are gathered there, losses stay there. On cuda
-    the whole step is recorded once as a CUDA graph and replayed; a batch of another size, such as
-    the last of an epoch, is not.
+    the whole step is recorded once as a CUDA graph and replayed, which spares the processor the
+    launch of a thousand kernels; a batch of another size, such as the last of an epoch, is not.
 
     Args:
         members: in training mode.
@@ -182,7 +182,7 @@ class Stepper:
         losses: of the members.
         optimizer: of the members; capturable if steps are recorded.
         precision: see :class:`avvp.training.TrainingConfig`.
-        recorded: replay a recorded step; on cuda only.
+        recorded: record and replay steps of so many videos, on cuda only; None: no step.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Stepper:
         losses: Losses,
         optimizer: torch.optim.Optimizer,
         precision: Precision = "float32",
-        recorded: bool = False,
+        recorded: int | None = None,
     ) -> None:
         self._members, self._train, self._targets = members, train, targets
         self._losses, self._optimizer, self._precision = losses, optimizer, precision
@@ -220,7 +220,7 @@ class Stepper:
             (P, S) float32: the loss and its parts by member, means over the B videos. A replayed
             step writes it over the one before.
         """
-        if not self._recorded or (self._index is not None and index.shape != self._index.shape):
+        if index.shape[1] != self._recorded:
             return self._take(index)
         self._taken += 1
         if self._taken <= WARM_UP:
@@ -462,7 +462,7 @@ def fit_together(
         folders: of each one's.
         names: of each, for whoever asks with whom it was trained.
         targets: what to compare each one with, (N, C) each; None: the weak labels.
-        recorded: replay a recorded step (:class:`Stepper`); None: on cuda.
+        recorded: replay recorded steps (:class:`Stepper`); None: on cuda.
         progress: show a bar.
         checkpoint_seconds: see :func:`avvp.training.fit`.
 
@@ -498,7 +498,7 @@ def fit_together(
         losses=losses,
         optimizer=course.optimizer,
         precision=config.precision,
-        recorded=recorded,
+        recorded=config.batch_size if recorded else None,
     )
     at_progress = getattr(members, "at_progress", None)
     state = course.state

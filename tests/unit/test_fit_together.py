@@ -117,6 +117,17 @@ def test_without_dropout_a_member_is_left_as_if_trained_alone(case, videos, tmp_
             assert torch.equal(a, b), name
 
 
+def test_bfloat16_together_is_bfloat16_alone_but_for_its_rounding(videos, tmp_path):
+    exact = CASES["han"][2]
+    rough = replace(exact, precision="bfloat16")
+    first = {}
+    for precision, config in (("float32", exact), ("bfloat16", rough)):
+        _, results = train("han", videos, tmp_path / precision, config=config)
+        first[precision] = [entry["loss"] for entry in results[0].history]
+    assert first["bfloat16"] != first["float32"]
+    assert first["bfloat16"] == pytest.approx(first["float32"], rel=2e-3)
+
+
 def test_whoever_fits_a_member_of_a_group_finds_it_trained(videos, tmp_path, monkeypatch):
     networks, results = train("han", videos, tmp_path)
     monkeypatch.setattr("avvp.training.train_step", None)
