@@ -1,0 +1,121 @@
+"""What is heard and seen in single clips, from their features, and how a person reads it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avvp.data.features import FOLDERS, read_array
+from avvp.errors import AvvpError
+from avvp.events import LABELS, Modality, decode, segments_to_runs
+from avvp.exchange import Predictions
+from avvp.models.pretrained import Pretrained
+
+
+class Found(NamedTuple):
+    """An event of a clip."""
+
+    modality: Modality
+    label: str
+    onset: int  #: second
+    offset: int  #: one past its last second
+    probability: float
+    """Mean of its seconds' probabilities; MGN's may exceed 1."""
+
+
+class ParsedClip(NamedTuple):
+    """A clip and what a network finds in it."""
+
+    name: str
+    events: tuple[Found, ...]
+    audio: Tensor | None  #: (C, T) bool; None: the network does not listen
+    visual: Tensor | None  #: (C, T) bool; None: it does not look
+
+
+def parse_clip(trained: Pretrained, name: str, features: Mapping[str, np.ndarray]) -> ParsedClip:
+    """Parse one clip.
+
+    Args:
+        trained: the network, and how it decides.
+        name: of the clip.
+        features: stream -> array, shaped as in :data:`avvp.data.features.FOLDERS`.
+
+    Raises:
+        AvvpError: an array has another shape.
+    """
+    for stream, (_, shape) in FOLDERS.items():
+        if features[stream].shape != shape:
+            raise AvvpError(
+                f"{name}: {stream} has shape {features[stream].shape}; expected {shape}."
+            )
+    device = next(trained.network.parameters()).device
+    streams = (torch.from_numpy(features[stream])[None].to(device) for stream in FOLDERS)
+    with torch.no_grad():
+        parsing = trained.network(*streams)
+    decided = decode(parsing, threshold=trained.thresholds, gate=trained.gate)
+    scores = parsing.segment_audio, parsing.segment_visual
+    found = []
+    for modality, mask, score in zip(get_args(Modality), decided, scores, strict=True):
+        for run in [] if mask is None else segments_to_runs(mask):
+            course = score[0, run.onset : run.offset, run.label].float()
+            label = LABELS[run.label]
+            found.append(Found(modality, label, run.onset, run.offset, course.mean().item()))
+    masks = (None if mask is None else mask[0].cpu() for mask in decided)
+    return ParsedClip(name, tuple(found), *masks)
+
+
+def read_features(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
+    """The features of every clip in a folder that ``avvp data extract`` made, by name.
+
+    Raises:
+        AvvpError: it is no such folder, or an array is missing or damaged.
+    """
+    folder = Path(folder)
+    first = folder / FOLDERS["audio"][0]
+    names = sorted(path.stem for path in first.glob("*.npy"))
+    if not names:
+        raise AvvpError(
+            f"{folder} holds no features: there is no {first.name}/NAME.npy in it; make them with "
+            "`avvp data extract`."
+        )
+    clips = {}
+    for name in names:
+        clips[name] = {}
+        for stream, (kind, shape) in FOLDERS.items():
+            path = folder / kind / f"{name}.npy"
+            try:
+                clips[name][stream] = read_array(path, shape)
+            except FileNotFoundError:
+                raise AvvpError(f"{path} is missing; extract {name} again.") from None
+            except ValueError as error:
+                raise AvvpError(f"{path} {error}; delete it and extract {name} again.") from None
+    return clips
+
+
+def together(clips: Sequence[ParsedClip]) -> Predictions:
+    """Clips of one network as :func:`avvp.exchange.write_predictions` takes them."""
+    columns = ([clip.audio for clip in clips], [clip.visual for clip in clips])
+    masks = (None if masks[0] is None else torch.stack(masks) for masks in columns)
+    return Predictions(tuple(clip.name for clip in clips), *masks, {})
+
+
+def table(clip: ParsedClip) -> str:
+    """The events of a clip as lines of text, in the order of time."""
+    rows = [("heard or seen", "from (s)", "to (s)", "probability", "event")]
+    words = {"audio": "heard", "visual": "seen"}
+    for event in sorted(clip.events, key=lambda e: (e.onset, e.modality, e.label)):
+        times = (str(event.onset), str(event.offset), f"{event.probability:.2f}")
+        rows.append((words[event.modality], *times, event.label.replace("_", " ")))
+    if len(rows) == 1:
+        return f"{clip.name}: no event"
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join([clip.name, *lines])
+
+
+def as_json(clip: ParsedClip) -> dict[str, Any]:
+    """A clip in the types of JSON."""
+    return {"clip": clip.name, "events": [event._asdict() for event in clip.events]}

@@ -1,0 +1,214 @@
+"""Clips: what is printed, written, drawn and put on a page is what the network decided."""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from avvp import Parsing
+from avvp.cli import main
+from avvp.clip_page import LARGEST, clip_page
+from avvp.data.features import FOLDERS
+from avvp.errors import AvvpError
+from avvp.events import LABELS, Thresholds
+from avvp.exchange import read_predictions
+from avvp.figures.clip import clip_timeline
+from avvp.models import build
+from avvp.models.pretrained import Pretrained, write_pretrained
+from avvp.prediction import ParsedClip, as_json, parse_clip, read_features, table, together
+from avvp.training import seeded
+
+DOG, CAT = LABELS.index("Dog"), LABELS.index("Cat")
+
+
+class Fixed(nn.Module):
+    """A dog is heard from second 2 to 5 and at 7; a cat is seen all the time."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, audio, visual_2d, visual_3d):
+        heard, seen = torch.full((2, 1, 10, 25), 0.1)
+        heard[0, 2:5, DOG] = torch.tensor([0.6, 0.7, 0.8])
+        heard[0, 7, DOG] = 0.9
+        seen[..., CAT] = 0.75
+        video = torch.maximum(heard, seen).amax(dim=1)
+        return Parsing(video, heard.amax(dim=1), seen.amax(dim=1), heard, seen, {})
+
+
+def features(seed=0):
+    g = np.random.default_rng(seed)
+    return {s: g.normal(size=shape).astype(np.float32) for s, (_, shape) in FOLDERS.items()}
+
+
+@pytest.fixture
+def trained():
+    return Pretrained(Fixed().eval(), "han", {}, "video", Thresholds(0.5, 0.5), "han/han")
+
+
+@pytest.fixture
+def clip(trained):
+    return parse_clip(trained, "a <b>clip</b>.mp4", features())
+
+
+def test_events_are_runs_of_decisions_with_their_probability(clip):
+    assert [event[:4] for event in clip.events] == [
+        ("audio", "Dog", 2, 5),
+        ("audio", "Dog", 7, 8),
+        ("visual", "Cat", 0, 10),
+    ]
+    assert [event.probability for event in clip.events] == pytest.approx([0.7, 0.9, 0.75])
+    assert clip.audio[DOG].nonzero().flatten().tolist() == [2, 3, 4, 7]
+
+
+def test_the_table_is_in_the_order_of_time(clip):
+    lines = table(clip).splitlines()
+    assert lines[0] == clip.name
+    assert [line.split() for line in lines[2:]] == [
+        ["seen", "0", "10", "0.75", "Cat"],
+        ["heard", "2", "5", "0.70", "Dog"],
+        ["heard", "7", "8", "0.90", "Dog"],
+    ]
+    assert table(clip._replace(events=())) == f"{clip.name}: no event"
+
+
+def test_features_of_another_shape_are_one_sentence(trained):
+    wrong = features() | {"visual_2d": np.zeros((10, 2048), np.float32)}
+    with pytest.raises(AvvpError, match=r"clip: visual_2d has shape \(10, 2048\); expected \(80"):
+        parse_clip(trained, "clip", wrong)
+
+
+def test_clips_of_a_network_that_only_hears_have_no_visual_mask(clip):
+    deaf = clip._replace(visual=None)
+    both = together([deaf, deaf])
+    assert both.visual is None and both.audio.shape == (2, 25, 10)
+    assert as_json(clip)["events"][0] == {
+        "modality": "audio",
+        "label": "Dog",
+        "onset": 2,
+        "offset": 5,
+        "probability": pytest.approx(0.7),
+    }
+
+
+def test_the_figure_has_a_lane_for_each_class_and_a_strip(clip):
+    plt.switch_backend("Agg")
+    figure = clip_timeline(clip)
+    assert len(figure.axes) == 1
+    names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert names == ["Dog (heard)", "Cat (seen)"]
+    plt.close("all")
+
+
+def test_the_page_is_one_file_that_fetches_nothing(clip, tmp_path):
+    video = tmp_path / "x.webm"
+    video.write_bytes(b"some bytes")
+    page = clip_page(clip, video, about="by <someone>")
+    assert 'src="data:video/webm;base64,c29tZSBieXRlcw=="' in page
+    assert "<b>clip" not in page and "&lt;b&gt;clip" in page and "&lt;someone&gt;" in page
+    assert "http://" not in page and "https://" not in page and "default-src 'none'" in page
+    assert page.count('class="event"') == 3 and page.count('class="lane ') == 2
+    assert 'data-onset="2" style="left:20%;width:30%"' in page
+    assert 'aria-label="Dog, heard, second 2 to 5"' in page
+    assert "No event was found" in clip_page(clip._replace(events=()), video)
+
+
+def test_a_large_clip_is_refused(clip, tmp_path):
+    video = tmp_path / "x.mp4"
+    with video.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(AvvpError, match="cut it to the ten seconds"):
+        clip_page(clip, video)
+
+
+@pytest.fixture
+def packed(tmp_path):
+    network = seeded(1, lambda: build("linear"))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(30)  # so that something is found
+    cuts = Thresholds(0.5, 0.5)
+    given = Pretrained(network, "linear", {}, None, cuts, "reference/linear")
+    write_pretrained(tmp_path / "packed", given, card="")
+    return tmp_path / "packed", given
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, name in enumerate(("one", "zwö lf")):
+        for stream, array in features(number).items():
+            path = tmp_path / "features" / FOLDERS[stream][0] / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, array)
+    return tmp_path / "features"
+
+
+@pytest.mark.parametrize(("form", "form_of_ours"), [("tsv", "dcase"), ("webvtt", "webvtt")])
+def test_a_folder_of_features_is_parsed_and_written(packed, folder, tmp_path, form, form_of_ours):
+    checkpoint, given = packed
+    out = tmp_path / "out"
+    options = ["--checkpoint", str(checkpoint), "--format", form, "--out", str(out)]
+    assert main(["predict", str(folder), *options, "--device", "cpu"]) == 0
+    clips = [parse_clip(given, name, arrays) for name, arrays in read_features(folder).items()]
+    assert [clip.name for clip in clips] == ["one", "zwö lf"]
+    assert any(clip.events for clip in clips)
+    back = read_predictions(out, [clip.name for clip in clips], form=form_of_ours)
+    assert torch.equal(back.audio, together(clips).audio)
+    assert torch.equal(back.visual, together(clips).visual)
+
+
+def test_json_has_every_event(packed, folder, tmp_path, capsys):
+    checkpoint, given = packed
+    out = tmp_path / "out.json"
+    options = ["--checkpoint", str(checkpoint), "--format", "json", "--out", str(out)]
+    assert main(["predict", str(folder), *options, "--device", "cpu"]) == 0
+    clips = [parse_clip(given, name, arrays) for name, arrays in read_features(folder).items()]
+    written = json.loads(out.read_text())
+    assert [len(entry["events"]) for entry in written] == [len(clip.events) for clip in clips]
+    assert table(clips[1]).splitlines()[0] in capsys.readouterr().out
+
+
+BAD = {
+    "no source": (["nowhere.mp4"], "nowhere.mp4 is not there"),
+    "format alone": (["features", "--format", "tsv"], "go together"),
+    "page of features": (["features", "--html", "a.html"], "--html needs the video"),
+    "video without weights": (["text.mp4"], "needs --weights DIR"),
+    "figure of two": (["features", "--figure", "a.svg"], "holds 2 clips"),
+    "figure of a kind": (["features", "--figure", "a.bmp"], "does not end with"),
+    "no features": (["empty"], "holds no features"),
+    "out is there": (["features", "--format", "tsv", "--out", "features"], "not empty"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence(case, packed, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("text.mp4").write_text("no video\n")
+    Path("empty").mkdir()
+    arguments, told = BAD[case]
+    command = ["predict", *arguments, "--checkpoint", "packed", "--device", "cpu"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_a_damaged_feature_file_is_named(packed, folder, capsys):
+    (folder / "res152" / "one.npy").write_bytes(b"x")
+    assert main(["predict", str(folder), "--checkpoint", str(packed[0])]) == 2
+    assert "one.npy is no .npy file" in capsys.readouterr().err
+    (folder / "res152" / "one.npy").unlink()
+    assert main(["predict", str(folder), "--checkpoint", str(packed[0])]) == 2
+    assert "one.npy is missing; extract one again" in capsys.readouterr().err
+
+
+def test_a_clip_without_events_has_a_figure_too():
+    plt.switch_backend("Agg")
+    nothing = torch.zeros(25, 10).bool()
+    figure = clip_timeline(ParsedClip("quiet", (), nothing, nothing))
+    assert "no event" in [text.get_text() for text in figure.axes[0].texts]
+    plt.close("all")
