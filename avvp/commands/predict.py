@@ -95,12 +95,12 @@ def _from_video(
     options: argparse.Namespace, trained: "Pretrained"
 ) -> tuple["ParsedClip", tuple[bytes, ...]]:
     from avvp.extraction.clips import read_clip
-    from avvp.extraction.extract import compute, load_networks, prepare
+    from avvp.extraction.extract import compute, inputs_of, load_networks
     from avvp.prediction import parse_clip
 
     clip = read_clip(options.source)
     networks = load_networks(options.weights, device=options.device)
-    parsed = parse_clip(trained, options.source.name, compute(prepare(clip), networks))
+    parsed = parse_clip(trained, options.source.name, compute(inputs_of(clip), networks))
     for note in clip.notes:
         print(f"{options.source.name} {note}")
     seconds = len(clip.sampled) // 10

@@ -27,7 +27,7 @@ from avvp.data.features import FOLDERS, read_array
 from avvp.errors import AvvpError
 from avvp.extraction import visual
 from avvp.extraction.audio import examples
-from avvp.extraction.clips import read_clip
+from avvp.extraction.clips import Clip, read_clip
 from avvp.extraction.weights import find_weights, load_network
 from avvp.training import choose_device
 
@@ -142,7 +142,11 @@ def extract_clip(path: str | Path, networks: Networks) -> tuple[dict[str, np.nda
 
 def prepare(path: str | Path) -> Inputs:
     """Decode a video into what the networks are given."""
-    clip = read_clip(path)
+    return inputs_of(read_clip(path))
+
+
+def inputs_of(clip: Clip) -> Inputs:
+    """What the networks are given of a clip."""
     images = visual.decode([clip.frames[n] for n in clip.sampled])
     streams = {
         "audio": examples(clip.sound),

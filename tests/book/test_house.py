@@ -34,8 +34,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("embedding", "registry", "model_size", "worlds", "extraction"),
     ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences"),
-    ("completion", "model_card", "significance"),
-    ("figures", "cells", "bookmaking"),
+    ("completion", "model_card", "significance", "prediction"),
+    ("figures", "cells", "bookmaking", "clip_page"),
     ("commands", "cli"),
 )
 """Modules of avvp; each imports from its own line and the lines above it."""

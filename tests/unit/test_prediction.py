@@ -1,5 +1,6 @@
 """Clips: what is printed, written, drawn and put on a page is what the network decided."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from avvp import Parsing
@@ -21,6 +23,8 @@ from avvp.models import build
 from avvp.models.pretrained import Pretrained, write_pretrained
 from avvp.prediction import ParsedClip, as_json, parse_clip, read_features, table, together
 from avvp.training import seeded
+from tests.made_up_clips import write_clip
+from tests.small_networks import see_small, small_networks
 
 DOG, CAT = LABELS.index("Dog"), LABELS.index("Cat")
 
@@ -212,3 +216,41 @@ def test_a_clip_without_events_has_a_figure_too():
     figure = clip_timeline(ParsedClip("quiet", (), nothing, nothing))
     assert "no event" in [text.get_text() for text in figure.axes[0].texts]
     plt.close("all")
+
+
+@pytest.fixture
+def film(tmp_path, monkeypatch):
+    """A clip with an odd name, and feature networks that take no time."""
+    see_small(monkeypatch.setattr)
+    monkeypatch.setattr("avvp.extraction.extract.load_networks", lambda *a, **o: small_networks())
+    return write_clip(tmp_path / "zwölf Töne.mp4", seconds=11)
+
+
+def test_a_video_is_parsed_drawn_and_put_on_a_page(packed, film, tmp_path, capsys):
+    checkpoint, _ = packed
+    figure, page = tmp_path / "a.png", tmp_path / "a.html"
+    options = ["--weights", str(tmp_path), "--figure", str(figure), "--html", str(page)]
+    command = ["predict", str(film), "--checkpoint", str(checkpoint), *options, "--device", "cpu"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "is longer than 10 s" in printed and "zwölf Töne.mp4" in printed
+    assert Image.open(figure).size[0] > 1000
+    assert "data:video/mp4;base64," in page.read_text() and "reference/linear" in page.read_text()
+
+
+def test_a_strip_shows_the_seconds(clip):
+    plt.switch_backend("Agg")
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(buffer, "JPEG")
+    strip, lanes = clip_timeline(clip, [buffer.getvalue()] * 10).axes
+    assert [image.get_extent()[0] for image in strip.images] == list(range(10))
+    assert strip.get_shared_x_axes().joined(strip, lanes)
+    plt.close("all")
+
+
+def test_text_that_is_called_a_video_is_one_sentence(packed, film, tmp_path, capsys):
+    (tmp_path / "text.mp4").write_text("no video\n")
+    options = ["--checkpoint", str(packed[0]), "--weights", str(tmp_path)]
+    assert main(["predict", str(tmp_path / "text.mp4"), *options]) == 2
+    error = capsys.readouterr().err
+    assert "text.mp4" in error and error.count("\n") == 1
