@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("scored",),
     ("embedding", "registry", "model_size", "worlds", "extraction"),
     ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
-    ("studies", "sweep", "differences"),
+    ("studies", "sweep", "differences", "measures"),
     ("completion", "model_card", "significance", "prediction"),
     ("figures", "cells", "bookmaking", "clip_page"),
     ("commands", "cli"),
