@@ -346,11 +346,15 @@ if presence:
     alone = {name: (by["audio"] + by["visual"]) / 2 for name, by in presence.items()}
     first, last = max(alone, key=alone.get), min(alone, key=alone.get)
     leader = best["type_av"]
+    names = {"audio": "only heard", "visual": "only seen", "audio_visual": "heard and seen"}
+    bests = [
+        f"{name} is best at what is "
+        + listed([f"{names[k]} ({presence[name][k]:.0f} %)" for k in names if top[k] == name])
+        for name in dict.fromkeys(top.values())
+    ]
     said = (
-        f"{top['audio']} is best at what is only heard ({presence[top['audio']]['audio']:.0f} %), "
-        f"{top['visual']} at what is only seen ({presence[top['visual']]['visual']:.0f} %), and "
-        f"{top['audio_visual']} at what is both ({presence[top['audio_visual']]['audio_visual']:.0f} "
-        f"%). The mean of the first two goes from {alone[last]:.0f} % ({last}) to "
+        f"{listed(bests)}. The mean of what is only heard and only seen goes from "
+        f"{alone[last]:.0f} % ({last}) to "
         f"{alone[first]:.0f} % ({first}); {leader}, the first by Type@AV, has "
         f"{alone.get(leader, float('nan')):.0f} %."
     )

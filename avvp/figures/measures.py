@@ -147,7 +147,7 @@ def scores_by_presence(scores: Mapping[str, Mapping[str, float]], *, title: str 
             label=name,
         )
     ax.set_yticks(range(len(scores)), list(scores))
-    ax.set(ylim=(len(scores) - 0.5, -0.5), xlim=(0, 100), xlabel="segment-level F-score (%)")
+    ax.set(ylim=(len(scores) - 0.5, -0.5), xlim=(0, 100), xlabel="F-score of pooled seconds (%)")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
