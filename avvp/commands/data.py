@@ -71,7 +71,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     action.add_argument("videos", type=Path, metavar="VIDEO_DIR", help="the files in it are taken")
     action.add_argument("--out", type=Path, required=True, metavar="FEATURES_DIR")
     action.add_argument(
-        "--weights", type=Path, required=True, metavar="DIR", help="of the networks (625 MB)"
+        "--weights", type=Path, required=True, metavar="DIR", help="of the networks (660 MB)"
     )
     action.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     action.set_defaults(run=_extract)
@@ -222,7 +222,7 @@ def _extract(options: argparse.Namespace) -> None:
     from avvp.errors import AvvpError
     from avvp.extraction.extract import extract_folder, find_videos, load_networks
 
-    count = len(find_videos(options.videos))  # before 625 MB are fetched
+    count = len(find_videos(options.videos))  # before 660 MB are fetched
     networks = load_networks(options.weights, device=options.device)
     report = extract_folder(options.videos, options.out, networks)
     for line in (*report.notes, *report.problems):

@@ -231,7 +231,11 @@ def _keep_record(out: Path, networks: Networks) -> None:
     record = {"recipe": RECIPE, "weights": dict(networks.sha256)}
     path = out / RECORD
     if path.exists():
-        if json.loads(path.read_text("utf-8")) != record:
+        try:
+            same = json.loads(path.read_text("utf-8")) == record
+        except ValueError:  # no JSON, or no UTF-8
+            same = False
+        if not same:
             raise AvvpError(
                 f"{path} says that the features there were made with other weights or by another "
                 "version of the recipe; name another folder with --out, or remove this one."

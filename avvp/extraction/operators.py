@@ -24,8 +24,9 @@ def declare_missing_operators() -> bool:
     """
     folder = Path(find_spec("torchvision").origin).parent
     try:
-        for library in folder.glob("_C.*"):
-            torch.ops.load_library(library)
+        for library in folder.glob("_C*"):
+            if library.suffix in (".so", ".pyd"):
+                torch.ops.load_library(library)
     except OSError:
         pass
     missing = [name for name in DECLARATIONS if not _is_declared(name)]

@@ -214,6 +214,9 @@ def test_other_weights_are_not_mixed_in(ten, tmp_path):
     extract_folder(ten, tmp_path, small_networks(), progress=False)
     with pytest.raises(AvvpError, match=r"made with other weights .* name another folder"):
         extract_folder(ten, tmp_path, small_networks("other"), progress=False)
+    (tmp_path / RECORD).write_text("hello")
+    with pytest.raises(AvvpError, match="made with other weights"):
+        extract_folder(ten, tmp_path, small_networks(), progress=False)
     (tmp_path / RECORD).unlink()
     with pytest.raises(AvvpError, match="holds features that were made elsewhere"):
         extract_folder(ten, tmp_path, small_networks(), progress=False)
