@@ -21,7 +21,7 @@ What happens to a clip that is not ten seconds of sound and images:
 - rotated by its metadata: upright, as ffmpeg does it;
 - damaged (unreadable, or it breaks off half a second before the end that it announces): refused.
 
-Every departure that was accepted is told in :attr:`Clip.notes`.
+Every departure that was accepted is told in ``Clip.notes``.
 """
 
 from collections.abc import Iterator
