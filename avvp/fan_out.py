@@ -6,13 +6,11 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 """
 
 import errno
-import importlib
-import importlib.util
 import re
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any, NamedTuple
 import joblib
 from tqdm import tqdm
 
+from avvp.cluster import workers
 from avvp.errors import AvvpError
 from avvp.experiments import (
     REGISTRY,
@@ -39,14 +38,6 @@ from avvp.time_left import Task, TimeLeft
 from avvp.training import choose_device, describe_device
 from avvp.worlds import at_world
 
-BACKENDS: dict[str, str | None] = {
-    "sequential": None,
-    "loky": None,
-    "dask": "distributed",
-    "ray": "ray",
-}
-"""Where jobs may run, and the package that it takes besides joblib."""
-
 FAILURES = (
     ArithmeticError,
     AssertionError,
@@ -62,6 +53,10 @@ FAILURES = (
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says when a disk, or a user's share of it, is full."""
+
+
+_ALONE = threading.Lock()
+"""Dropout draws from the one generator that all threads of a process have: a run at a time."""
 
 
 class Job(NamedTuple):
@@ -173,6 +168,7 @@ def reproduce(
     device: str = "auto",
     backend: str = "loky",
     jobs: int = 1,
+    scheduler: str | None = None,
     together: int | None = None,
     runs: Path = RUNS,
     results: Path = RESULTS,
@@ -190,8 +186,9 @@ def reproduce(
         seeds: train with seeds 1 to n; None: as many as the profile asks for.
         data: ``"sim"`` or the path of an HDF5 file.
         device: see :func:`avvp.training.choose_device`.
-        backend: a name in :data:`BACKENDS`.
-        jobs: at a time.
+        backend: a name in :data:`avvp.cluster.BACKENDS`.
+        jobs: at a time, on this machine.
+        scheduler: the address of a Dask or Ray cluster, which then takes the jobs.
         together: train so many runs of one shape as one computation; see
             :func:`avvp.groups.in_groups`, also for None.
         runs: where new runs land.
@@ -210,7 +207,9 @@ def reproduce(
     for name, value in (("seeds", seeds), ("jobs", jobs), ("together", together)):
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
-    chosen = choose_device(device)
+    # The devices of a cluster are not those of this machine.
+    chosen = choose_device(device, elsewhere=scheduler is not None)
+    own = describe_device(chosen) if scheduler is None else None
     size = at_world(size, data)
     source = open_source(data, size)
     left_out, wanted = {}, []
@@ -226,6 +225,10 @@ def reproduce(
     count = seeds or size.seeds
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
+    # The working folder of a worker is another one.
+    runs = runs.resolve()
+    file = source.origin.resolve() if isinstance(source.origin, Path) else None
+    data = str(file or data)
     arguments = {"profile": size, "data": data, "device": device, "runs": runs}
     made, failed, not_run, said = [], {}, {}, []
     disk_full = False
@@ -233,10 +236,9 @@ def reproduce(
         [Task(str(job), job.experiment.name, job.experiment.configuration(size)) for job in wave]
         for wave in waves
     ]
-    known = _measured(tasks, runs, results, describe_device(chosen)) if progress else {}
-    left = TimeLeft(tasks, workers=jobs, **known)
+    known = _measured(tasks, runs, results, own) if progress else {}
     with (
-        _backend(backend, jobs),
+        workers(backend, jobs=jobs, scheduler=scheduler, runs=runs, data=file) as at_a_time,
         tqdm(
             total=sum(map(len, waves)),
             desc=f"profile {profile}",
@@ -245,47 +247,42 @@ def reproduce(
             disable=not progress or not todo,
         ) as bar,
     ):
+        left = TimeLeft(tasks, workers=at_a_time, **known)
         bar.set_postfix_str(str(left))
         inline = backend == "sequential" or (backend == "loky" and jobs == 1)
         arguments["progress"] = progress and inline
         # Ray's backend hands everything over at the end.
         handed = "list" if backend == "ray" else "generator_unordered"
-        try:
-            for wave in waves:
-                for job in wave:
-                    lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
-                    if lost:
-                        not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
-                        left.over(str(job))
-                ready = [job for job in wave if str(job) not in not_run]
-                # joblib asks for the next job when a worker is free for it.
-                groups, alone = in_groups(
-                    ready, limit=together, profile=size, source=source, device=chosen, runs=runs
-                )
-                said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
-                outcomes = joblib.Parallel(return_as=handed)(
-                    joblib.delayed(_attempt_together)([Job(*member) for member in group], arguments)
-                    for group in groups
-                    if not disk_full
-                )
-                for outcome in chain.from_iterable(outcomes):
-                    job, failure, full, made_run, seconds, notes = outcome
-                    disk_full |= full
-                    said += notes
-                    if failure is None:
-                        made.append(str(job))
-                    else:
-                        failed[str(job)] = failure
-                    left.over(str(job), made_run, seconds)
-                    bar.set_postfix_str(f"{left}; {job} {'failed' if failure else 'done'}")
-                    bar.update()
-                unfinished = {str(job) for job in ready} - {*made, *failed}
-                not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
-        except joblib.externals.loky.process_executor.TerminatedWorkerError:
-            raise AvvpError(
-                "A worker process was killed, most likely for lack of memory; give the command "
-                "again with fewer --jobs: what is finished is kept."
-            ) from None
+        for wave in waves:
+            for job in wave:
+                lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
+                if lost:
+                    not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
+                    left.over(str(job))
+            ready = [job for job in wave if str(job) not in not_run]
+            # joblib asks for the next job when a worker is free for it.
+            groups, alone = in_groups(
+                ready, limit=together, profile=size, source=source, device=chosen, runs=runs
+            )
+            said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
+            outcomes = joblib.Parallel(return_as=handed)(
+                joblib.delayed(_attempt_together)([Job(*member) for member in group], arguments)
+                for group in groups
+                if not disk_full
+            )
+            for outcome in chain.from_iterable(outcomes):
+                job, failure, full, made_run, seconds, notes = outcome
+                disk_full |= full
+                said += notes
+                if failure is None:
+                    made.append(str(job))
+                else:
+                    failed[str(job)] = failure
+                left.over(str(job), made_run, seconds)
+                bar.set_postfix_str(f"{left}; {job} {'failed' if failure else 'done'}")
+                bar.update()
+            unfinished = {str(job) for job in ready} - {*made, *failed}
+            not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
     return Reproduction(made, len(wanted) * count - len(todo), failed, not_run, left_out, said)
 
 
@@ -293,7 +290,8 @@ def _attempt_together(jobs: Sequence[Job], arguments: dict[str, Any]) -> list[Ou
     """Train several jobs as one computation, then run each, which finds itself trained."""
     started = time.monotonic()
     try:
-        said = train_together(jobs, **arguments)
+        with _ALONE:
+            said = train_together(jobs, **arguments)
     except (AvvpError, *FAILURES) as error:
         return [_failed(job, error, arguments["runs"]) for job in jobs]
     share = (time.monotonic() - started) / len(jobs)
@@ -306,7 +304,8 @@ def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
     """Run one job."""
     started = time.monotonic()
     try:
-        made = run(job.experiment, seed=job.seed, **arguments)
+        with _ALONE:
+            made = run(job.experiment, seed=job.seed, **arguments)
     except (AvvpError, *FAILURES) as error:
         return _failed(job, error, arguments["runs"])
     return Outcome(job, None, run=made, seconds=time.monotonic() - started)
@@ -330,9 +329,11 @@ def _failed(job: Job, error: Exception, runs: Path) -> Outcome:
 
 
 def _measured(
-    tasks: Sequence[Sequence[Task]], runs: Path, results: Path, device: str
+    tasks: Sequence[Sequence[Task]], runs: Path, results: Path, device: str | None
 ) -> dict[str, list[Run]]:
-    """Runs of the same experiments, of any profile: made by this machine, and elsewhere."""
+    """Runs of the same experiments, of any profile: made by this device (None: by any whose runs
+    land here), and elsewhere.
+    """
 
     def machine(device: str) -> str:
         return re.sub(r", \d+ threads$", "", device)
@@ -340,31 +341,7 @@ def _measured(
     here, elsewhere = [], []
     for name in sorted({task.experiment for wave in tasks for task in wave}):
         for path, made in find_runs([runs, results], experiment=name).items():
-            ours = path.is_relative_to(runs) and machine(made.device) == machine(device)
+            same = device is None or machine(made.device) == machine(device)
+            ours = path.is_relative_to(runs) and same
             (here if ours else elsewhere).append(made)
     return {"here": here, "elsewhere": elsewhere}
-
-
-@contextmanager
-def _backend(name: str, jobs: int) -> Iterator[None]:
-    """Let joblib find the backend.
-
-    Raises:
-        AvvpError: it is unknown, or its package is not installed.
-    """
-    if name not in BACKENDS:
-        raise AvvpError(f"There is no backend {name!r}; choose one of {', '.join(BACKENDS)}.")
-    package = BACKENDS[name]
-    if package and importlib.util.find_spec(package) is None:
-        raise AvvpError(
-            f"Backend {name!r} needs the package {package}, which is not installed; run: "
-            f"pip install {package}."
-        )
-    with ExitStack() as stack:
-        if name == "dask":
-            distributed = importlib.import_module("distributed")
-            stack.enter_context(distributed.Client(n_workers=jobs, threads_per_worker=1))
-        elif name == "ray":
-            importlib.import_module("ray.util.joblib").register_ray()
-        stack.enter_context(joblib.parallel_config(name, n_jobs=jobs))
-        yield

@@ -38,11 +38,13 @@ SELECTED = "selected.pt"
 """The selected weights: there as soon as a course is finished, and not before."""
 
 
-def choose_device(device: str = "auto") -> torch.device:
+def choose_device(device: str = "auto", *, elsewhere: bool = False) -> torch.device:
     """The device to compute on: ``"auto"`` takes cuda, else mps, else cpu.
 
+    With ``elsewhere`` other machines compute: a named device need not be on this one.
+
     Raises:
-        AvvpError: when the named device is not on this machine.
+        AvvpError: when the named device is not on this machine, or nobody knows it.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -51,7 +53,9 @@ def choose_device(device: str = "auto") -> torch.device:
     }
     if device == "auto":
         device = next(name for name, there in available.items() if there)
-    if not available.get(device.split(":")[0], False):
+    if not available.get(device.split(":")[0], False) and not (
+        elsewhere and device.split(":")[0] in available
+    ):
         there = ", ".join(name for name, yes in available.items() if yes)
         raise AvvpError(f"device {device!r} is not on this machine; it has {there}.")
     return torch.device(device)

@@ -15,6 +15,9 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--backend", default="loky", help="sequential, loky, dask or ray")
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask (tcp://host:port) or Ray cluster"
+    )
     command.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1)")
     command.add_argument(
         "--together",
@@ -40,6 +43,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         device=options.device,
         backend=options.backend,
         jobs=options.jobs,
+        scheduler=options.scheduler,
         together=options.together,
         runs=options.runs,
         results=options.results,

@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds", "extraction"),
-    ("time_left", "experiments", "groups", "fan_out", "tables", "claims", "dependence"),
+    ("time_left", "experiments", "cluster", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences", "measures"),
     ("completion", "model_card", "significance", "prediction"),
     ("figures", "cells", "bookmaking", "clip_page"),

@@ -3,8 +3,9 @@
 import pytest
 
 from avvp.cli import main
+from avvp.cluster import BACKENDS
 from avvp.errors import AvvpError
-from avvp.fan_out import BACKENDS, reproduce
+from avvp.fan_out import reproduce
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ class Deadly:
 def test_a_worker_that_is_killed_is_one_sentence(monkeypatch, reproduce_here):
     deadly = Experiment("bad/deadly", "Bad", model="linear", options=Deadly())
     monkeypatch.setattr("avvp.experiments.REGISTRY", {deadly.name: deadly})
-    with pytest.raises(AvvpError, match=r"A worker process was killed.* fewer --jobs"):
+    with pytest.raises(AvvpError, match=r"A worker process was killed.* fewer workers"):
         reproduce_here(only=None, seeds=2, jobs=2)
 
 

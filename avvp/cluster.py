@@ -1,0 +1,217 @@
+"""Where jobs run: in this process, in its neighbours, or on the machines of a Dask or Ray cluster.
+
+A job travels as a few kilobytes: an entry of the registry, a profile, a seed, and the paths of the
+data and of the folder for runs, which every machine has to see.
+"""
+
+import asyncio
+import importlib
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import joblib
+
+from avvp.errors import AvvpError
+from avvp.experiments import commit
+
+BACKENDS: dict[str, str | None] = {
+    "sequential": None,
+    "loky": None,
+    "dask": "distributed",
+    "ray": "ray",
+}
+"""Where jobs may run, and the package that it takes besides joblib."""
+
+ADDRESSES = {
+    "dask": (r"(tcp|tls|ucx|ucxx|ws|wss)://.+:\d+", "tcp://10.0.0.1:8786"),
+    "ray": (r"auto|(ray://)?[^/]+:\d+", "10.0.0.1:6379, ray://10.0.0.1:10001 or auto"),
+}
+"""What the address of a scheduler looks like: a pattern and an example."""
+
+SAME = ("python", "avvp", "torch", "numpy", "joblib", "distributed")
+"""What has to be of one version on all machines, for a run to be the same wherever it lands."""
+
+
+@contextmanager
+def workers(
+    backend: str,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    runs: Path,
+    data: Path | None = None,
+    wait: float = 60.0,
+) -> Iterator[int]:
+    """Let joblib find its workers; yields how many there are.
+
+    Args:
+        backend: a name in :data:`BACKENDS`.
+        jobs: workers to start on this machine, where there is no scheduler.
+        scheduler: the address of a cluster that is there already.
+        runs: the folder that the workers write to.
+        data: the file that they read, if any.
+        wait: for a scheduler, and then for its first worker, in seconds.
+
+    Raises:
+        AvvpError: the backend is unknown or not installed; or there is no such scheduler, it has no
+            worker, or one that is not fit for a run.
+    """
+    if backend not in BACKENDS:
+        raise AvvpError(f"There is no backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
+    if scheduler is not None:
+        if backend not in ADDRESSES:
+            raise AvvpError(
+                f"Backend {backend!r} works on this machine and takes no --scheduler; give "
+                f"--backend {' or '.join(ADDRESSES)} with it."
+            )
+        pattern, example = ADDRESSES[backend]
+        if not re.fullmatch(pattern, scheduler):
+            raise AvvpError(
+                f"{scheduler!r} is not the address of a scheduler for --backend {backend}; one "
+                f"looks like {example}."
+            )
+    package = BACKENDS[backend]
+    if package and importlib.util.find_spec(package) is None:
+        raise AvvpError(
+            f"Backend {backend!r} needs the package {package}, which is not installed; run: "
+            f"pip install {package}."
+        )
+    with ExitStack() as stack:
+        count = jobs
+        if backend == "dask":
+            client = stack.enter_context(_dask(scheduler, jobs, wait))
+            if scheduler:
+                _wait_for_workers(client, scheduler, wait)
+                _check_workers(client, runs, data)
+            count = sum(client.nthreads().values())
+        elif backend == "ray":
+            count = _ray(scheduler, jobs)
+        stack.enter_context(joblib.parallel_config(backend, n_jobs=count))
+        killed = [joblib.externals.loky.process_executor.TerminatedWorkerError]
+        if backend == "dask":
+            killed.append(importlib.import_module("distributed").KilledWorker)
+        try:
+            yield count
+        except tuple(killed):
+            raise AvvpError(
+                "A worker process was killed, most likely for lack of memory; give the command "
+                "again with fewer workers (--jobs): what is finished is kept."
+            ) from None
+
+
+def _dask(scheduler: str | None, jobs: int, wait: float) -> Any:
+    distributed = importlib.import_module("distributed")
+    if scheduler is None:
+        return distributed.Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+
+    async def ask() -> str:
+        security = distributed.Security().get_connection_args("client")
+        async with distributed.core.rpc(scheduler, connection_args=security) as there:
+            return (await there.identity())["type"]
+
+    try:
+        # A client would wait for ever for whoever takes the call and says nothing. In a thread,
+        # for a notebook has an event loop of its own.
+        with ThreadPoolExecutor(1) as beside:
+            kind = beside.submit(asyncio.run, asyncio.wait_for(ask(), wait)).result()
+    except (OSError, TimeoutError, ValueError):
+        kind = None
+    if kind != "Scheduler":
+        raise AvvpError(
+            f"No Dask scheduler answers at {scheduler}; start one with `dask scheduler` and give "
+            "the address that it prints."
+        )
+    return distributed.Client(scheduler, timeout=wait)
+
+
+def _wait_for_workers(client: Any, scheduler: str, wait: float) -> None:
+    try:
+        client.wait_for_workers(1, timeout=wait)
+    except TimeoutError:
+        raise AvvpError(
+            f"The scheduler at {scheduler} has no worker after {wait:.0f} seconds; start some with "
+            f"`dask worker {scheduler} --nthreads 1`."
+        ) from None
+
+
+def _check_workers(client: Any, runs: Path, data: Path | None) -> None:
+    """Raises AvvpError if a run would fail on a worker, or come out otherwise than here."""
+    packages = [name for name in SAME if name not in ("python", "distributed")]
+    if told := differing_versions(client.get_versions(packages=packages)):
+        raise AvvpError(told)
+    for worker, threads in client.nthreads().items():
+        if threads > 1:
+            raise AvvpError(
+                f"Worker {worker} takes {threads} runs at a time in one process, where they would "
+                "share their random numbers; start it with --nthreads 1, and more of them with "
+                "--nworkers."
+            )
+    runs.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=runs, prefix=".shared.") as shared:
+        paths = {str(runs): Path(shared.name)} | ({str(data): data} if data else {})
+        for worker, (there, unseen) in client.run(_looked_at, paths).items():
+            if unseen:
+                raise AvvpError(
+                    f"Worker {worker} does not see {unseen[0]} as this machine does; name a place "
+                    "on a file system that all machines share, under the same path."
+                )
+            if "unknown" not in (there, commit()) and there != commit():
+                raise AvvpError(
+                    f"Worker {worker} has another commit of avvp, {there[:12]}, than this machine, "
+                    f"{commit()[:12]}; check out the same on both and start the worker again."
+                )
+
+
+def _looked_at(paths: Mapping[str, Path]) -> tuple[str, list[str]]:
+    """On a worker: its commit, and the names of the paths that it does not see."""
+    return commit(), [name for name, path in paths.items() if not path.exists()]
+
+
+def differing_versions(found: Mapping[str, Any]) -> str | None:
+    """What is wrong with the versions on a cluster, in one sentence, if anything is.
+
+    Args:
+        found: as ``distributed.Client.get_versions`` returns it.
+    """
+
+    def number(told: Mapping[str, Any], name: str) -> str:
+        # A patch of Python and the build of PyTorch for a device are no other version.
+        if name == "python":
+            return ".".join(told["host"]["python"].split(".")[:2])
+        return str(told["packages"].get(name)).partition("+")[0]
+
+    places = {"The scheduler": (found["scheduler"], ("distributed",))}
+    places |= {f"Worker {name}": (told, SAME) for name, told in found["workers"].items()}
+    for place, (told, names) in places.items():
+        for name in names:
+            ours, theirs = number(found["client"], name), number(told, name)
+            if theirs == "None":
+                return f"{place} cannot import {name}; install the same packages there as here."
+            if ours != theirs:
+                return (
+                    f"{place} has {name} {theirs} and this machine {ours}, so that a run could "
+                    "depend on where it lands; install the same requirements.lock on both."
+                )
+    return None
+
+
+def _ray(scheduler: str | None, jobs: int) -> int:
+    if scheduler:
+        ray = importlib.import_module("ray")
+        try:
+            ray.init(address=scheduler, ignore_reinit_error=True)
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise AvvpError(
+                f"No Ray cluster answers at {scheduler} ({reason}); start one with `ray start "
+                "--head` and give the address that it prints."
+            ) from None
+        jobs = int(ray.cluster_resources().get("CPU", 1))
+    importlib.import_module("ray.util.joblib").register_ray()
+    return jobs

@@ -1,0 +1,270 @@
+"""Jobs on a Dask cluster of this machine: the same runs, whatever happens to its workers."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from distributed import Client
+from distributed.protocol.pickle import dumps
+
+from avvp.cli import main
+from avvp.cluster import differing_versions, workers
+from avvp.errors import AvvpError
+from avvp.experiments import PROFILES, REGISTRY
+from avvp.fan_out import Job, Reproduction, _attempt, reproduce
+from avvp.results import find_runs, read_arrays
+from avvp.training import TrainingConfig
+
+DASK = Path(sys.executable).with_name("dask")
+KILOBYTES = 2**10
+
+
+@contextmanager
+def started(*command: str, until: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A process of the cluster, from the line on that matches ``until``; yields what it names."""
+    process = subprocess.Popen(
+        [DASK, *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    told = []
+    try:
+        for line in process.stderr:
+            told.append(line)
+            if found := re.search(until, line):
+                break
+        else:
+            raise AssertionError("".join(told))
+        # Whoever does not read on stops the process when the pipe is full.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield process, found.group(1)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler without workers."""
+    options = ("--host", "tcp://127.0.0.1:0", "--no-dashboard", "--no-show")
+    with started("scheduler", *options, until=r"Scheduler at:\s+(tcp://\S+)") as (_, address):
+        yield address
+
+
+@pytest.fixture
+def worker(scheduler, tmp_path) -> Callable:
+    """Starts a worker, a process that nobody starts again."""
+
+    @contextmanager
+    def start(name: str, *options: str) -> Iterator[tuple[subprocess.Popen, str]]:
+        place = (
+            "--local-directory",
+            str(tmp_path / f"worker-{name}"),
+            "--no-nanny",
+            "--no-dashboard",
+        )
+        options = ("--nthreads", "1", *options)
+        command = ("worker", scheduler, "--name", name, *place, *options)
+        with started(*command, until=r"Start worker at:\s+(\S+)") as (process, address):
+            yield process, address
+
+    return start
+
+
+@pytest.fixture
+def linear(monkeypatch) -> Callable:
+    """Four runs of seconds, whose definition travels with them."""
+    slow = replace(REGISTRY["reference/linear"], training=TrainingConfig(epochs=8))
+    monkeypatch.setattr("avvp.experiments.REGISTRY", {slow.name: slow})
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], epochs=8))
+
+    def four(runs: Path, **changes) -> Reproduction:
+        options = {"profile": "smoke", "device": "cpu", "progress": False, "seeds": 4}
+        return reproduce(runs=runs, results=runs / "none", **(options | changes))
+
+    return four
+
+
+def numbers(runs: Path) -> dict:
+    return {
+        run.seed: (run.hash, run.metrics, read_arrays(path)["history/loss"].tobytes())
+        for path, run in find_runs(runs).items()
+    }
+
+
+def test_a_killed_dask_worker_changes_nothing(scheduler, worker, linear, tmp_path):
+    """Two worker processes over TCP; one is killed in the middle of its run."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    assert len(linear(alone, backend="sequential").made) == 4
+    with worker("first") as (first, _), worker("second"), ThreadPoolExecutor() as beside:
+        done = beside.submit(linear, shared, backend="dask", scheduler=scheduler)
+        with Client(scheduler, set_as_default=False) as client:
+            while not (
+                len(list(shared.rglob("best.pt"))) == 2 and all(client.processing().values())
+            ):
+                assert not done.done(), done.result()
+                time.sleep(0.01)
+            first.send_signal(signal.SIGKILL)
+            in_the_middle = len(find_runs(shared))
+            assert first.wait() == -signal.SIGKILL
+            assert sorted(done.result(timeout=300).made) == [
+                f"reference/linear seed {seed}" for seed in (1, 2, 3, 4)
+            ]
+            assert len(client.nthreads()) == 1
+    assert in_the_middle < 3
+    assert numbers(shared) == numbers(alone)
+    assert not list(shared.rglob("*.part"))
+
+
+def test_a_job_travels_as_a_few_kilobytes():
+    """Data go by path, and the folder for runs too, whatever experiment of whatever size."""
+    arguments = {"profile": PROFILES["full"], "data": "/data/llp.h5", "device": "cuda"}
+    arguments |= {"runs": Path("/shared/runs"), "progress": False}
+    sizes = {
+        name: len(dumps((_attempt, Job(experiment, 1), arguments)))
+        for name, experiment in REGISTRY.items()
+    }
+    assert max(sizes.values()) < 8 * KILOBYTES, sizes
+    train = 10_000 * 10 * (128 + 2048 + 512) * 4  # bytes of the features of LLP's training split
+    assert max(sizes.values()) < train / 100_000
+
+
+def test_threads_of_one_process_do_not_share_their_random_numbers(tmp_path):
+    options = {"profile": replace(PROFILES["smoke"], epochs=5), "progress": False, "device": "cpu"}
+    small = replace(REGISTRY["ma/base"], options={"width": 16})
+    jobs = [Job(small, seed) for seed in (1, 2)]
+    for folder, threads in (("one", 1), ("two", 2)):
+        with ThreadPoolExecutor(threads) as pool:
+            arguments = options | {"runs": tmp_path / folder}
+            outcomes = list(pool.map(lambda job, told=arguments: _attempt(job, told), jobs))
+        assert not any(outcome.failure for outcome in outcomes)
+    assert numbers(tmp_path / "one") == numbers(tmp_path / "two")
+
+
+# What is wrong is one sentence
+
+
+def refused(tmp_path: Path, capsys, *options: str) -> str:
+    folders = [f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'none'}"]
+    command = ["reproduce", "--profile=smoke", "--only=reference/oracle", *folders, *options]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("avvp: ") and told.count("\n") == 1
+    assert not find_runs(tmp_path / "runs")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--backend=loky", "--scheduler=tcp://127.0.0.1:1"], "'loky' works on this machine"),
+        (["--scheduler=tcp://127.0.0.1:1"], "give --backend dask or ray with it"),
+        (["--backend=dask", "--scheduler=127.0.0.1:8786"], "looks like tcp://10.0.0.1:8786"),
+        (["--backend=dask", "--scheduler=http://127.0.0.1:8786"], "is not the address"),
+        (["--backend=dask", "--scheduler=tcp://127.0.0.1"], "is not the address"),
+    ],
+)
+def test_a_wrong_address_is_one_sentence(tmp_path, capsys, options, sentence):
+    assert sentence in refused(tmp_path, capsys, *options)
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    monkeypatch.setitem(workers.__wrapped__.__kwdefaults__, "wait", 2.0)
+
+
+def test_no_scheduler_there_is_one_sentence(tmp_path, capsys, impatient):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={address}")
+    assert f"No Dask scheduler answers at {address}; start one with `dask scheduler`" in told
+
+
+def test_something_else_at_the_address_is_one_sentence(tmp_path, capsys, impatient):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={address}")
+    assert f"No Dask scheduler answers at {address}" in told
+
+
+def test_the_address_of_a_worker_is_one_sentence(tmp_path, capsys, worker):
+    with worker("alone") as (_, address):
+        told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={address}")
+    assert f"No Dask scheduler answers at {address}" in told
+
+
+def test_a_scheduler_without_workers_is_one_sentence(tmp_path, capsys, impatient, scheduler):
+    told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={scheduler}")
+    assert f"has no worker after 2 seconds; start some with `dask worker {scheduler}" in told
+
+
+def test_a_worker_of_many_threads_is_one_sentence(tmp_path, capsys, scheduler, worker):
+    with worker("many", "--nthreads", "3"):
+        told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={scheduler}")
+    assert "takes 3 runs at a time" in told and "start it with --nthreads 1" in told
+
+
+def test_what_a_worker_does_not_see_is_one_sentence(tmp_path, scheduler, worker, monkeypatch):
+    """A worker of this machine sees all: what it looks for is planted elsewhere."""
+    with worker("far"):
+        for missing in ("runs", "data"):
+            places = {"runs": tmp_path / "runs", "data": tmp_path / "llp.h5"}
+            places["data"].touch()
+            if missing == "runs":
+                monkeypatch.setattr("avvp.cluster.NamedTemporaryFile", elsewhere)
+            else:
+                monkeypatch.undo()
+                places["data"].unlink()
+            with (
+                pytest.raises(AvvpError, match=f"does not see {places[missing]} as this machine"),
+                workers("dask", scheduler=scheduler, **places),
+            ):
+                raise AssertionError("not reached")
+
+
+@contextmanager
+def elsewhere(**_) -> Iterator[types.SimpleNamespace]:
+    yield types.SimpleNamespace(name="/on/another/machine")
+
+
+def versions(**changes) -> dict:
+    packages = {"avvp": "0.1.0", "torch": "2.13.0+cpu", "numpy": "2.1", "joblib": "1.6"}
+    packages |= {"distributed": "2026.8.0"}
+    python = changes.pop("python", "3.11.7.final.0")
+    return {"host": {"python": python}, "packages": packages | changes}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, None),
+        ({"torch": "2.13.0+cu128"}, None),
+        ({"python": "3.11.9.final.0"}, None),
+        ({"python": "3.12.7.final.0"}, "Worker w has python 3.12 and this machine 3.11"),
+        ({"torch": "2.12.0"}, "Worker w has torch 2.12.0 and this machine 2.13.0"),
+        ({"avvp": None}, "Worker w cannot import avvp; install the same packages"),
+    ],
+)
+def test_other_versions_are_one_sentence(changed, sentence):
+    found = {"client": versions(), "scheduler": versions(avvp=None, torch=None)}
+    told = differing_versions(found | {"workers": {"v": versions(), "w": versions(**changed)}})
+    assert (told is None) if sentence is None else sentence in told
+
+
+def test_another_scheduler_version_is_one_sentence():
+    found = {"client": versions(), "scheduler": versions(distributed="2024.1.0"), "workers": {}}
+    assert "The scheduler has distributed 2024.1.0" in differing_versions(found)
