@@ -76,7 +76,7 @@ Markdown(
 # %% [markdown]
 # ## Between two lines
 #
-# the chapter on localisation scores predictors that need no features. Two of them frame this
+# {doc}`16_how_much_localisation` scores predictors that need no features. Two of them frame this
 # field. The first knows the weak label of every test video and marks it everywhere. The second also
 # knows which modality each label belongs to, and still nothing about time. Both were computed from
 # the annotations, so they can be set beside what anyone prints.
@@ -163,7 +163,7 @@ Markdown(
 # None of the following was done here. Each is a question that a chapter of this book left open, with
 # the place that left it.
 #
-# - **Score the events that end.** the chapter on localisation shows how much of the benchmark a
+# - **Score the events that end.** {doc}`16_how_much_localisation` shows how much of the benchmark a
 #   predictor without any sense of time gets. A second number beside the ten, over events shorter
 #   than the clip, would cost nothing and would tell methods apart that the ten do not.
 # - **Localise on purpose.** {doc}`11_does_grouping_localise` finds that MGN's assignment of seconds
@@ -172,10 +172,10 @@ Markdown(
 # - **Refine by modality, honestly.** {doc}`09_modality_labels` counts which removed labels were right.
 #   It could be counted on the validation split of LLP too, which has annotated seconds; a paper that
 #   removes labels could print that count.
-# - **Ask in which world.** the chapter on when each idea works moves one property of simulated videos at
+# - **Ask in which world.** {doc}`18_when_does_each_idea_work` moves one property of simulated videos at
 #   a time. The same could be done on real ones, by splitting LLP's test videos by asynchrony or by
 #   the share of one-modality events, once features are at hand.
-# - **More seeds, fewer points.** the chapter on significance says how large a difference on 1,200 videos must
+# - **More seeds, fewer points.** {doc}`20_significance` says how large a difference on 1,200 videos must
 #   be. Most of the steps in the tables above are smaller than that.
 # - **Better features first.** The largest step of the last table changes the features and not the
 #   method. Every method of this book runs on any features of the same layout ({doc}`run_on_llp`).
