@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from avvp import __version__
 from avvp.commands import (
+    bench,
     book,
     calibrate,
     data,
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"avvp {__version__}")
     groups = top.add_subparsers(dest="group", required=True, metavar="COMMAND")
     for module in (
+        bench,
         book,
         calibrate,
         data,

@@ -39,6 +39,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avvp.bench import EXPERIMENTS, read_benches
 from avvp.cells import listed, show, show_text
 from avvp.commands.data import info_lines
 from avvp.data.features import FOLDERS, FeatureProblems, import_features
@@ -251,6 +252,43 @@ Table(
     f"{PROFILES['full'].seeds} seeds: {total / 24:.0f} days of one process, which is why `full` is "
     "for a GPU, or for a cluster, and why one experiment or one seed is a good beginning: "
     "`avvp reproduce --profile full --data llp.h5 --only han/han --seeds 1`."
+)
+
+# %% [markdown]
+# What would a GPU take? The operations of a step can be counted, so the hours follow from the rate
+# at which a device gets them done. `avvp bench` measures that rate; the columns are the devices on
+# which it was measured for this book, at the best of their precisions and numbers of seeds, and two
+# rates for comparison. A device whose rate you know from `avvp bench` stands where its rate does.
+
+# %% tags=["hide-input"]
+COMPARED = (1, 10)  # trillion operations a second
+hours_of = []
+for name in EXPERIMENTS:
+    here = REGISTRY[name].at(PROFILES["full"]).training
+    steps = -(-PROFILES["full"].train // here.batch_size) * here.epochs
+    row = {"experiment": REGISTRY[name].title, "steps a run": f"{steps:,}"}
+    for found in read_benches():
+        (counted,) = (e["operations"] for e in found["experiments"] if e["experiment"] == name)
+        whole = counted * steps * PROFILES["full"].seeds
+        best = max(step["rate"] for step in found["steps"] if step["experiment"] == name)
+        row |= {
+            "billion operations a step": f"{counted / 1e9:.1f}",
+            f"hours on {found['device']}": f"{whole / best / 3600:.1f}",
+        }
+    row |= {
+        f"minutes at {rate} trillion a second": f"{whole / rate / 1e12 / 60:.0f}"
+        for rate in COMPARED
+    }
+    hours_of.append(row)
+show_text(hours_of, right=len(hours_of[0]) - 1)
+
+# %% tags=["hide-input"]
+fastest = max(rate for found in read_benches() for rate in found["matrix_rates"].values())
+Table(
+    f"All {PROFILES['full'].seeds} seeds of profile full. The fastest matrix products measured for "
+    f"this book ran at {fastest / 1e12:.2f} trillion operations a second. Steps this small fill a "
+    "large device only if several seeds take them together: "
+    "`avvp reproduce --profile full --data llp.h5 --together`."
 )
 
 # %% [markdown]

@@ -1,0 +1,118 @@
+"""What is measured of the speed of training, and that operations are counted right."""
+
+import json
+import time
+
+import pytest
+import torch
+
+from avvp.bench import (
+    WHY_ON_CPU,
+    bench,
+    bench_tables,
+    read_benches,
+    step_operations,
+    timed,
+    write_bench,
+)
+from avvp.cli import main
+from avvp.errors import AvvpError
+from avvp.events import SEGMENTS
+from avvp.experiments import REGISTRY, Profile
+from avvp.model_size import predicted_operations_han
+from avvp.models.layers import AUDIO_SIZE, VISUAL_2D_SIZE, VISUAL_3D_SIZE
+from avvp.results import RESULTS
+
+CPU = torch.device("cpu")
+TINY = Profile("tiny", "test", train=32, val=4, test=8)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict:
+    return bench(["reference/linear"], device="cpu", seeds=[1, 2], seconds=0.01, profile=TINY)
+
+
+@pytest.mark.parametrize("name", ["han/han", "ma/c"])
+def test_a_step_of_han_is_counted_as_by_hand(name):
+    videos, width = 16, 512
+    forward = predicted_operations_han(width, videos=videos)
+    # Every product has two gradients, each as much work as itself: one for the weights, and one for
+    # what came in, which features do not need.
+    features = videos * 2 * SEGMENTS * width * (AUDIO_SIZE + VISUAL_2D_SIZE + VISUAL_3D_SIZE)
+    # No loss of HAN looks at the similarity that MA's contrastive term is taken from.
+    unused = 0 if name == "ma/c" else forward["between modules"]
+    whole = sum(forward.values())
+    assert step_operations(REGISTRY[name]) == whole + 2 * (whole - unused) - features
+
+
+def test_operations_grow_with_the_batch_and_nothing_else_has_a_step():
+    linear = REGISTRY["reference/linear"]
+    assert step_operations(linear, videos=8) * 2 == step_operations(linear, videos=16) > 0
+    with pytest.raises(AvvpError, match="reference/oracle trains nothing"):
+        step_operations(REGISTRY["reference/oracle"])
+
+
+def test_a_short_call_is_timed_many_times_and_the_first_does_not_count():
+    calls = []
+
+    def call() -> None:
+        time.sleep(0.2 if not calls else 0.002)
+        calls.append(None)
+
+    spent = timed(call, device=CPU, seconds=0.1)
+    assert 0.002 <= spent.seconds < 0.1
+    assert spent.processor < spent.seconds
+    assert 3 <= spent.repeats <= len(calls)
+
+
+def test_every_number_has_its_device_and_load(measured):
+    alone = [step for step in measured["steps"] if not step["together"]]
+    assert [step["precision"] for step in alone] == ["float32", "bfloat16"]
+    together = [step["seeds"] for step in measured["steps"] if step["together"]]
+    assert together == [1, 2, 1, 2]
+    operations = measured["experiments"][0]["operations"]
+    for step in measured["steps"]:
+        assert step["rate"] == pytest.approx(step["seeds"] * operations / step["processor"])
+        assert step["share"] == step["rate"] / measured["matrix_rates"][step["precision"]]
+        assert step["videos_a_second"] == pytest.approx(step["seeds"] * 16 / step["processor"])
+        assert 0 < step["share"] < 1 and step["load"] >= 0 and step["peak_memory"] > 10**7
+    assert measured["metrics"]["videos"] == measured["parsing"][0]["videos"] == TINY.test
+    assert measured["left_out"] == WHY_ON_CPU
+
+
+def test_tables_say_what_was_measured_and_what_was_not(measured, tmp_path):
+    write_bench(tmp_path / "cpu.json", measured)
+    (tmp_path / "other.json").write_text('{"schema": 1}')
+    (read,) = read_benches(tmp_path)
+    shown = bench_tables(read)
+    assert measured["device"] in shown and WHY_ON_CPU in shown
+    assert shown.count("| Linear, mean pooling |") == 6
+    assert "| Linear, mean pooling | 2 seeds together | bfloat16 |" in shown
+    whole = bench_tables(read | {"left_out": None, "basis": "clock"})
+    assert WHY_ON_CPU not in whole and "ms of the processor" not in whole
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{", "cpu.json is no complete JSON"), ("kind", "cpu.json has schema 0, this avvp reads 1")],
+)
+def test_a_file_that_is_damaged_or_old_is_one_sentence(text, sentence, measured, tmp_path):
+    content = text if text == "{" else json.dumps(measured | {"schema": 0})
+    (tmp_path / "cpu.json").write_text(content)
+    with pytest.raises(AvvpError, match=sentence):
+        read_benches(tmp_path)
+
+
+def test_the_command_refuses_no_seeds(capsys):
+    assert main(["bench", "--seeds", "0"]) == 2
+    assert "--seeds is 0; it must be at least 1" in capsys.readouterr().err
+
+
+def test_committed_measurements_count_the_operations_of_today():
+    found = read_benches(RESULTS / "bench")
+    assert found
+    for content in found:
+        for told in content["experiments"]:
+            assert told["experiment"] in REGISTRY
+        han = next(e for e in content["experiments"] if e["experiment"] == "han/han")
+        assert han["operations"] == step_operations(REGISTRY["han/han"])
