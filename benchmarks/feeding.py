@@ -44,7 +44,14 @@ from avvp.models.layers import (
     FrontEnd,
     pool_frames,
 )
-from avvp.training import Precision, TrainingConfig, _step, choose_device, epoch_generator, seeded
+from avvp.training import (
+    Precision,
+    TrainingConfig,
+    choose_device,
+    epoch_generator,
+    seeded,
+    train_step,
+)
 
 LEAST_RATIO = 2.5
 SHAPES = {
@@ -141,7 +148,7 @@ def epoch_costs(
     for epoch in range(epochs + 1):
         start, used = time.perf_counter(), processor_seconds()
         for batch in feed(epoch):
-            parts = _step(
+            parts = train_step(
                 network,
                 batch,
                 optimizer,

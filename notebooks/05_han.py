@@ -352,7 +352,7 @@ show(
 # A step of training is the one of every method in this book:
 
 # %% tags=["hide-input"]
-code(protocol._step)
+code(protocol.train_step)
 
 # %% [markdown]
 # The optimiser is Adam with its defaults, the batch has 16 videos, and the learning rate drops

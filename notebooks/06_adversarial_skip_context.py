@@ -218,7 +218,7 @@ def slopes(sign: float, strength: float) -> tuple[float, float]:
     parts = [list(made.discriminator.parameters()), list(made.front_end.parameters())]
 
     def gradient(weight: float, alpha: float) -> list[torch.Tensor]:
-        made.reversal_strength = alpha
+        made.reversal_strength.fill_(alpha)
         extras = made(*features).extras
         loss = weight * modality_guess(extras["modality"], extras["modality_truth"])
         flat = torch.autograd.grad(loss, parts[0] + parts[1])

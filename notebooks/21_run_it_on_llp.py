@@ -174,7 +174,8 @@ STEPS = {
     "import": "`avvp data import`",
     "info": "`avvp data info`, every video read",
     "linear": "train the linear reference row, profile full, one seed",
-    "book": "train everything for a moment (profile smoke), execute and render the book",
+    "smoke": "train every experiment for a moment (profile smoke), two at a time",
+    "book": "execute all chapters, two at a time, and render the book",
 }
 show_text(
     [
@@ -262,34 +263,39 @@ Table(
 
 # %% tags=["hide-input"]
 COMPARED = (1, 10)  # trillion operations a second
+benches = read_benches()
 hours_of = []
-for name in EXPERIMENTS:
+for name in EXPERIMENTS if benches else ():
     here = REGISTRY[name].at(PROFILES["full"]).training
     steps = -(-PROFILES["full"].train // here.batch_size) * here.epochs
-    row = {"experiment": REGISTRY[name].title, "steps a run": f"{steps:,}"}
-    for found in read_benches():
-        (counted,) = (e["operations"] for e in found["experiments"] if e["experiment"] == name)
-        whole = counted * steps * PROFILES["full"].seeds
+    counted = next(
+        told["operations"] for told in benches[0]["experiments"] if told["experiment"] == name
+    )
+    whole = counted * steps * PROFILES["full"].seeds
+    row = {
+        "experiment": REGISTRY[name].title,
+        "steps a run": f"{steps:,}",
+        "billion operations a step": f"{counted / 1e9:.1f}",
+    }
+    for found in benches:
         best = max(step["rate"] for step in found["steps"] if step["experiment"] == name)
-        row |= {
-            "billion operations a step": f"{counted / 1e9:.1f}",
-            f"hours on {found['device']}": f"{whole / best / 3600:.1f}",
-        }
+        row[f"hours on {found['device']}"] = f"{whole / best / 3600:.1f}"
     row |= {
         f"minutes at {rate} trillion a second": f"{whole / rate / 1e12 / 60:.0f}"
         for rate in COMPARED
     }
     hours_of.append(row)
-show_text(hours_of, right=len(hours_of[0]) - 1)
+show_text(hours_of or [{"not measured yet": "`avvp bench --json results/bench/DEVICE.json`"}])
 
 # %% tags=["hide-input"]
-fastest = max(rate for found in read_benches() for rate in found["matrix_rates"].values())
-Table(
-    f"All {PROFILES['full'].seeds} seeds of profile full. The fastest matrix products measured for "
-    f"this book ran at {fastest / 1e12:.2f} trillion operations a second. Steps this small fill a "
-    "large device only if several seeds take them together: "
-    "`avvp reproduce --profile full --data llp.h5 --together`."
-)
+said = [f"The hours are those of all {PROFILES['full'].seeds} seeds of profile `full`."]
+if benches:
+    fastest = max(rate for found in benches for rate in found["matrix_rates"].values())
+    said.append(
+        "The fastest matrix products measured for this book ran at "
+        f"{fastest / 1e12:.2f} trillion operations a second."
+    )
+Table(" ".join(said))
 
 # %% [markdown]
 # ## What to expect
