@@ -281,7 +281,7 @@ for name in EXPERIMENTS if benches else ():
         best = max(step["rate"] for step in found["steps"] if step["experiment"] == name)
         row[f"hours on {found['device']}"] = f"{whole / best / 3600:.1f}"
     row |= {
-        f"minutes at {rate} trillion a second": f"{whole / rate / 1e12 / 60:.0f}"
+        f"minutes at {rate} trillion a second": f"{whole / rate / 1e12 / 60:.1f}"
         for rate in COMPARED
     }
     hours_of.append(row)
