@@ -138,6 +138,9 @@ def step_operations(experiment: Experiment, *, videos: int | None = None) -> int
     Args:
         experiment: what is trained, as published.
         videos: B; None: as published.
+
+    Raises:
+        AvvpError: the experiment trains nothing.
     """
     if experiment.training is None:
         raise AvvpError(f"{experiment.name} trains nothing: there is no step to count.")
