@@ -31,7 +31,7 @@ class Measure(NamedTuple):
     """One way to sum a method up, per cent; more is better unless ``error``.
 
     Attributes:
-        title: for the head of a column, in two lines at most.
+        title: for the head of a column.
         told: in a sentence.
         value: of one seed; None where what it needs is not there.
         error: less is better.
@@ -113,51 +113,66 @@ def _detected(name: str) -> Callable[[Scored], float | None]:
     return value
 
 
+def share_of_both(run: Run) -> tuple[float, float]:
+    """Of the seconds of classes that are heard or seen, those that are both, per cent.
+
+    Returns:
+        (as annotated, as predicted)
+    """
+    counts = np.array(run.counts)[SEGMENT].sum(axis=1)  # (4, 3)
+    hits, false_positives, false_negatives = counts.T
+    shares = []
+    for units in (hits + false_negatives, hits + false_positives):
+        audio, visual, both, _ = units
+        shares.append(100 * both / max(audio + visual - both, 1))
+    return float(shares[0]), float(shares[1])
+
+
 MEASURES: dict[str, Measure] = {
     "type_av": Measure(
-        "Type@AV,\nsegments",
+        "Type@AV, segments",
         "the mean over videos, at segment level, of what the papers rank by",
         lambda scored: scored.run.metrics["segment/type_av"],
     ),
     "events": Measure(
-        "Type@AV,\nevents",
+        "Type@AV, events",
         "the same for whole events that overlap by half",
         lambda scored: scored.run.metrics["event/type_av"],
     ),
     "overlaps": Measure(
-        "events, all\noverlaps",
+        "events, all overlaps",
         "event-level Type@AV, averaged over nine overlaps from 0.1 to 0.9",
         lambda scored: float(scored.arrays["overlap_curve"][:, 3].mean()),
     ),
     "best": Measure(
-        "at the best\nthreshold",
+        "best threshold",
         "segment-level Type@AV at the best of 19 thresholds, one for everything",
         lambda scored: best_threshold(scored)[1],
     ),
-    "only": Measure(
-        "heard only,\nseen only",
-        "the mean of two F-scores of pooled seconds: heard without being seen, and the reverse",
-        _only,
-    ),
     "micro": Measure(
-        "all seconds\npooled",
+        "all seconds pooled",
         "one F-score of the counts of all videos and classes (micro)",
         _micro,
     ),
     "classes": Measure(
-        "mean over\nclasses",
+        "mean over classes",
         "the F-score of each class over all videos, averaged (macro)",
         _by_class,
     ),
     "psds_1": Measure(
         "PSDS 1",
-        "DCASE's polyphonic sound detection score, scenario 1: exact times, all thresholds",
+        "the polyphonic sound detection score, scenario 1: exact times, all thresholds",
         _detected("psds_1"),
     ),
     "psds_2": Measure(
         "PSDS 2",
         "the same, scenario 2: forgiving times, confusions of classes cost",
         _detected("psds_2"),
+    ),
+    "only": Measure(
+        "heard only, seen only",
+        "the mean of two F-scores of pooled seconds: heard without being seen, and the reverse",
+        _only,
     ),
     "calibration": Measure(
         "calibration",

@@ -53,7 +53,7 @@ def rank_chart(
     order = sorted(ranks, key=lambda name: ranks[name][keys[0]])
     strong = [name for name in order if name in told] if told else order
     look = looks(strong)
-    figure, ax = plt.subplots(figsize=(7, 1.5 + 0.36 * len(order)))
+    figure, ax = plt.subplots(figsize=(7, 1.9 + 0.34 * len(order)))
     for name in order:
         places = [ranks[name][key] for key in keys]
         style = look.get(name, {"color": "#b0b0b0", "linestyle": "-", "marker": "o"})
@@ -71,13 +71,14 @@ def rank_chart(
             text = ax.text(x, place + shift, name, ha=side, va="center", fontsize=8)
             text.set(color="#1a1a1a", weight="bold" if told and name in strong else "normal")
     ax.set(ylim=(len(order) + 0.6, 0.4), xlim=(-0.3, len(keys) - 0.7))
-    ax.set_xticks(range(len(keys)), [columns[key] for key in keys], fontsize=7.5)
+    heads = {"rotation": 38, "ha": "left", "rotation_mode": "anchor", "fontsize": 8.5}
     ax.xaxis.tick_top()
+    ax.set_xticks(range(len(keys)), [columns[key] for key in keys], **heads)
     ax.set_yticks([])
     ax.tick_params(axis="x", length=0)
     ax.spines[:].set_visible(False)
-    ax.set_ylabel("place among the methods, best on top")
-    ax.yaxis.set_label_coords(-0.33, 0.5)
+    ax.set_ylabel("place, best on top")
+    ax.yaxis.set_label_coords(-0.29, 0.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
     return figure
 

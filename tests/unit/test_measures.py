@@ -20,6 +20,7 @@ from avvp.measures import (
     pooled_presence,
     ranks,
     read_scored,
+    share_of_both,
 )
 from avvp.metrics import METRICS
 from avvp.results import find_runs, read_arrays
@@ -85,6 +86,16 @@ def test_scores_by_hand():
     # Classes without a count in either modality have nothing to find and nothing found.
     assert MEASURES["classes"].value(scored) == pytest.approx((75 + 200 / 3 + 48 * 100) / 50)
     assert f_score_of([[1, 1, 0], [0, 0, 1]]) == pytest.approx(100 / 3)
+
+
+def test_the_share_of_what_is_both_by_hand():
+    counts = np.zeros((2, 4, 25, 3), int)
+    counts[0, 0, 3] = 3, 1, 2  # 5 seconds are heard, 4 are said to be
+    counts[0, 1, 4] = 2, 2, 2  # 4 are seen, 4 are said to be
+    counts[0, 2, 3] = 1, 3, 2  # 3 are both, 4 are said to be
+    assert share_of_both(SimpleNamespace(counts=counts.tolist())) == (50.0, 100.0)
+    nothing = np.zeros((2, 4, 25, 3), int).tolist()
+    assert share_of_both(SimpleNamespace(counts=nothing)) == (0, 0)
 
 
 def test_the_best_threshold_and_the_calibration_error_by_hand():
