@@ -5,6 +5,8 @@ PROFILE ?= quick
 DATA ?= sim
 PYTHON ?= python3
 VENV ?= .venv
+# Tests at a time.
+WORKERS ?= 2
 # Options of pip for PyTorch alone, such as: make book TORCH="--index-url URL-OF-CPU-BUILDS"
 TORCH ?=
 
@@ -19,8 +21,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 book: $(READY)
 	$(BIN)/avvp book build --profile $(PROFILE) --data $(DATA) $(OPTIONS)
 
+# Two processes of one thread: the books, which take longest, beside all the rest.
 test: $(EXCHANGE)
-	$(BIN)/python -m pytest $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -47,9 +47,7 @@ def test_cell_ids_are_stable(source):
     assert [c.id for c in read_chapter(source).cells] == [c.id for c in read_chapter(source).cells]
 
 
-@pytest.mark.parametrize("profile", ["published", "smoke"])
-def test_executed_chapters(profile, request):
-    book = request.getfixturevalue(f"{profile}_book")
+def check_chapters(book, profile):
     for source in SOURCES:
         notebook = nbformat.read(book.root / "book" / f"{source.stem}.ipynb", as_version=4)
         nbformat.validate(notebook)
@@ -60,6 +58,14 @@ def test_executed_chapters(profile, request):
             assert set(cell.metadata) <= {"tags", "mystnb"}, "metadata that changes by the hour"
     timed = {record.chapter for record in read_records(book.root)}
     assert timed == {source.stem for source in SOURCES}
+
+
+def test_executed_chapters_of_the_published_book(published_book):
+    check_chapters(published_book, "published")
+
+
+def test_executed_chapters_of_a_book_that_trains(smoke_book):
+    check_chapters(smoke_book, "smoke")
 
 
 def test_figure_names_are_unique(published_book):
