@@ -28,7 +28,7 @@ from avvp.claims import ALPHA
 from avvp.errors import AvvpError
 from avvp.experiments import get_profile, is_current, open_source
 from avvp.metrics import METRICS
-from avvp.results import RESULTS, RUNS, find_runs, read_arrays
+from avvp.results import RESULTS, RUNS, Run, find_runs, read_arrays
 from avvp.tables import COMMITTED
 
 POWER = 0.8
@@ -181,8 +181,9 @@ def open_chance(
         world = "simulated LLP"
     else:
         source = open_source(data, get_profile(profile))
-        used, scores = read_scores(names, profile=profile, data=source.name, roots=[runs, results])
-        world = "simulated LLP" if source.simulated else source.name
+        place = {"profile": profile, "data": source.name, "fingerprint": source.of_runs}
+        used, scores = read_scores(names, **place, roots=[runs, results])
+        world = source.in_words
     seeds = sorted(len(mine.means) for mine in scores.values())
     if not _known(scores, pairs):
         command = f"avvp reproduce --profile {used} --seeds 2" + f" --data {data}" * (data != "sim")
@@ -205,6 +206,7 @@ def read_scores(
     *,
     profile: str | None = None,
     data: str = "sim",
+    fingerprint: str | None = None,
     roots: Path | list[Path] = RESULTS,
 ) -> tuple[str, dict[str, Scores]]:
     """The scores of current runs that parse both modalities, and the profile that they are of.
@@ -213,25 +215,26 @@ def read_scores(
         names: of experiments; those without runs are left out.
         profile: which; None: of the committed ones that under which most experiments have two
             seeds or more, the larger one of equals.
-        data: name of the data.
+        data, fingerprint: see :func:`avvp.results.find_runs`.
         roots: folders of runs.
     """
-    found = {p: _scores_of(names, p, data, roots) for p in ([profile] if profile else COMMITTED)}
+    found = {}
+    for each in [profile] if profile else COMMITTED:
+        runs = find_runs(roots, data=data, profile=each, fingerprint=fingerprint)
+        found[each] = _scores_of(names, runs)
     best = max(found, key=lambda p: sum(len(mine.means) > 1 for mine in found[p].values()))
     return best, found[best]
 
 
-def _scores_of(
-    names: Collection[str], profile: str, data: str, roots: Path | list[Path]
-) -> dict[str, Scores]:
+def _scores_of(names: Collection[str], runs: Mapping[Path, Run]) -> dict[str, Scores]:
     grouped: dict[str, list] = {}
-    for path, run in find_runs(roots, data=data, profile=profile).items():
+    for path, run in runs.items():
         if run.experiment in names and is_current(run) and set(run.metrics) == set(METRICS):
             row = [run.metrics[name] for name in METRICS]
             grouped.setdefault(run.experiment, []).append(
                 (row, read_arrays(path)["per_video"].astype(float))
             )
     return {
-        name: Scores(np.array([row for row, _ in runs]), np.stack([each for _, each in runs]))
-        for name, runs in grouped.items()
+        name: Scores(np.array([row for row, _ in mine]), np.stack([each for _, each in mine]))
+        for name, mine in grouped.items()
     }

@@ -95,9 +95,13 @@ code(repaired_scores, gains)
 drawn = {
     name: runs_to_draw(name, profile=profile, data=data, beside=[*METHODS]) for name in METHODS
 }
+videos = {run.data_fingerprint for run in drawn["han/han"].runs}
 arrays: dict[str, list[dict[str, np.ndarray]]] = {}
-behind = []
+behind, elsewhere = [], []
 for name, group in drawn.items():
+    if videos and not videos >= {run.data_fingerprint for run in group.runs}:
+        elsewhere.append(METHODS[name])
+        continue
     found = [read_arrays(path) for path in group.paths]
     if found and all(key in each for each in found for key in NEEDED):
         arrays[name] = found
@@ -137,6 +141,7 @@ if counts:
 missing = [title for name, title in METHODS.items() if not drawn[name].runs]
 Markdown(
     (f"Runs: {told}. " if arrays else "")
+    + (f"Run on other videos only, and left out: {listed(elsewhere)}. " if elsewhere else "")
     + (f"Not run here: {listed(missing)}. " if missing else "")
     + (
         f"Without the arrays of this chapter: {listed(behind)}; `avvp results complete` adds them."
