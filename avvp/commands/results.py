@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from avvp.errors import AvvpError
-from avvp.results import RESULTS, RUNS, find_runs, mark_stale, publish
+from avvp.results import RESULTS, RUNS, find_runs, mark_stale, publish, read_arrays
 
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
@@ -31,6 +31,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     command.add_argument("--only", metavar="PATTERN", default="*", help="experiments: 'han/*'")
     command.add_argument("--profile", default="*", help="of these profiles only: medium")
     command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
+    command.add_argument("--lacking", metavar="ARRAY", help="only runs that do not have this array")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--runs", type=Path, default=RUNS, help="runs and their weights")
     command.add_argument(
@@ -97,6 +98,8 @@ def _complete(options: argparse.Namespace) -> int:
     source = options.data if is_world(options.data) else Path(options.data).name
     root = options.results or options.runs
     found = find_runs(root, data=source, profile=options.profile, experiment=options.only)
+    if options.lacking:
+        found = [path for path in found if options.lacking not in read_arrays(path)]
     failed = 0
     for path in found:
         try:

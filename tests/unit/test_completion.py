@@ -101,7 +101,9 @@ def test_the_command_completes_copies_and_says_what_failed(tmp_path, capsys):
     whole = forget(copy)
     before = path.with_suffix(".npz").read_bytes()
     command = ["results", "complete", "--device", "cpu", "--results", str(copies), "--runs"]
-    assert cli.main([*command, str(runs)]) == 0
+    assert cli.main([*command, str(runs), "--lacking", "per_video"]) == 0
+    assert capsys.readouterr().out == "0 of 0 runs are complete.\n"
+    assert cli.main([*command, str(runs), "--lacking", "gates"]) == 0
     assert capsys.readouterr().out.endswith("3 arrays added\n1 of 1 runs are complete.\n")
     assert same(read_arrays(copy), whole)
     assert path.with_suffix(".npz").read_bytes() == before
