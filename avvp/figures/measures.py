@@ -54,6 +54,7 @@ def rank_chart(
     strong = [name for name in order if name in told] if told else order
     look = looks(strong)
     figure, ax = plt.subplots(figsize=(7, 1.9 + 0.34 * len(order)))
+    gap = 0.08 + 0.03 * len(keys)  # beside a dot
     for name in order:
         places = [ranks[name][key] for key in keys]
         style = look.get(name, {"color": "#b0b0b0", "linestyle": "-", "marker": "o"})
@@ -64,7 +65,7 @@ def rank_chart(
             number.set(color="white", weight="bold", zorder=5)
         dots = {"color": style["color"], "linestyle": "", "marker": "o", "markersize": 13}
         ax.plot(range(len(keys)), places, **dots, zorder=4)
-        for x, side in ((-0.25, "right"), (len(keys) - 0.75, "left")):
+        for x, side in ((-gap, "right"), (len(keys) - 1 + gap, "left")):
             place = places[0] if side == "right" else places[-1]
             ends = [other for other in order if ranks[other][keys[-(side == "left")]] == place]
             shift = 0.28 * (ends.index(name) - (len(ends) - 1) / 2)  # shared places

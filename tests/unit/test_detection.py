@@ -1,5 +1,6 @@
 """PSDS and best thresholds by sed_scores_eval, and the file that keeps them."""
 
+import json
 import sys
 
 import pytest
@@ -17,7 +18,7 @@ from avvp.errors import AvvpError
 from avvp.events import Parsing, decode
 from avvp.experiments import PROFILES, REGISTRY, Profile, run
 from avvp.metrics import evaluate_videos, f_score
-from avvp.results import find_runs
+from avvp.results import RESULTS, find_runs, read_run
 from tests.unit.test_exchange import made_up
 
 TINY = Profile("tiny", "tests", 16, 8, 8, epochs=1)
@@ -119,3 +120,12 @@ def test_a_damaged_file_is_one_sentence(tmp_path):
         path.write_text(content)
         with pytest.raises(AvvpError, match="is damaged; delete it"):
             add_detection(path, None, {})
+
+
+def test_committed_scores_are_of_committed_runs():
+    files = list(RESULTS.glob("*/*/detection.json"))
+    assert files
+    for file in files:
+        for name, entry in json.loads(file.read_text("utf-8"))["runs"].items():
+            done = read_run(file.parent / f"{name}.json")
+            assert done.stale or entry["hash"] == done.hash, f"{file}: {name} is of another run"
