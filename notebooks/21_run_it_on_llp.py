@@ -143,9 +143,10 @@ print("\n".join([told.path.name, *info_lines(told, checked=True)[1:]]))
 #
 # trains every experiment as its paper says, with five seeds, executes all chapters and renders
 # `_build/html`. It can be cut off at any time: what is finished is kept, and the same command goes
-# on. `avvp reproduce --profile full --data llp.h5` does the training alone, on several processes or a
-# cluster if you like. The smaller profiles take a part of the videos, always the same one, picked by
-# the hash of their names:
+# on. `avvp reproduce --profile full --data llp.h5` does the training alone: on several processes or
+# a cluster if you like, and with `--together` as few computations that train several seeds at once,
+# which is what a GPU wants. The book then finds the runs. The smaller profiles take a part of the
+# videos, always the same one, picked by the hash of their names:
 
 # %% tags=["hide-input"]
 show_text(
