@@ -54,6 +54,8 @@ SEEDS = (1, 5, 20)
 """How many are trained together."""
 
 SEEDS_ON_CPU = (1, 5)
+"""How many on a processor, for the reason that tables then give."""
+
 WHY_ON_CPU = (
     "20 seeds together are left out on a processor: one network fills it already, so more take "
     "longer in proportion (compare 1 and 5), and 20 of MGN would take as long as all the rest."
