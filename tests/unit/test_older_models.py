@@ -68,7 +68,7 @@ def test_eight_equal_frames_say_what_their_mean_says(name, inputs):
         assert one is other is None or torch.allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", SEES)
+@pytest.mark.parametrize("name", sorted(SEES))
 def test_a_wrong_number_of_frames_is_refused(name, inputs):
     audio, visual_2d, visual_3d = inputs
     with pytest.raises(AvvpError, match="visual_2d has 20 rows a video"):
