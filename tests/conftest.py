@@ -17,6 +17,7 @@ BOOKS = {"published_book", "smoke_book"}
 """Fixtures that take minutes: the tests of one book belong into one process."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes: a book is made once, and so is what the tests of a file share."""
     for item in items:
