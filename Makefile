@@ -21,9 +21,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 book: $(READY)
 	$(BIN)/avvp book build --profile $(PROFILE) --data $(DATA) $(OPTIONS)
 
-# Two processes of one thread: the books, which take longest, beside all the rest.
+# Processes of one thread; the tests of a file share one, and the books, which take longest, are first.
 test: $(EXCHANGE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+	  --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,18 +13,6 @@ SHARED = ROOT.parent / "shared"
 GOLDEN = ROOT / "tests" / "parity" / "golden"
 
 
-BOOKS = {"published_book", "smoke_book"}
-"""Fixtures that take minutes: the tests of one book belong into one process."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes: a book is made once, and so is what the tests of a file share."""
-    for item in items:
-        books = sorted(BOOKS & set(getattr(item, "fixturenames", ())))
-        item.add_marker(pytest.mark.xdist_group("+".join(books) or item.nodeid.split("::")[0]))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder ../shared; without it the test is skipped, or fails if it is required."""

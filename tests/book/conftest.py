@@ -12,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,23 +76,31 @@ def avvp(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def make_book(target: Path, profile: str) -> Book:
-    tree = copy_tree(target)
-    finished = avvp(tree, "book", "build", "--profile", profile)
-    assert finished.returncode == 0, finished.stderr
-    return Book(tree, finished.stdout)
+def make_book(factory: pytest.TempPathFactory, profile: str) -> Book:
+    """Make a book, or wait for the process that makes it: it takes minutes."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    tree, output = folder / profile / "avvp", folder / f"{profile}.txt"
+    with FileLock(folder / f"{profile}.lock"):
+        if not output.exists():
+            assert not tree.exists(), f"the book of profile {profile} was not finished"
+            finished = avvp(copy_tree(tree), "book", "build", "--profile", profile)
+            assert finished.returncode == 0, finished.stderr
+            output.write_text(finished.stdout, encoding="utf-8")
+    return Book(tree, output.read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")
 def published_book(tmp_path_factory) -> Book:
     """The whole book from committed results."""
-    return make_book(tmp_path_factory.mktemp("published") / "avvp", "published")
+    return make_book(tmp_path_factory, "published")
 
 
 @pytest.fixture(scope="session")
 def smoke_book(tmp_path_factory) -> Book:
     """The whole book with everything trained for a moment."""
-    return make_book(tmp_path_factory.mktemp("smoke") / "avvp", "smoke")
+    return make_book(tmp_path_factory, "smoke")
 
 
 @pytest.fixture(scope="session")
