@@ -21,6 +21,7 @@ seeds: int = 1
 device: str = "auto"
 
 # %% tags=["hide-input"]
+import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,7 +35,7 @@ from avvp.experiments import PROFILES
 from avvp.fan_out import reproduce
 from avvp.figures import use_style
 from avvp.losses import TERMS, weak_targets
-from avvp.results import HOME
+from avvp.results import HOME, RUNS, find_runs
 from avvp.tables import result_table
 
 use_style()
@@ -137,6 +138,11 @@ with TemporaryDirectory() as folder:
     )
     assert not done.failed, done.failed
     names = ["mine/surest", "reference/linear", "han/han"]
+    if here == profile:  # what this build has trained stands beside it
+        for name in names[1:]:
+            for path in find_runs(RUNS, profile=here, experiment=name):
+                target = root / path.parent.relative_to(RUNS)
+                shutil.copytree(path.parent, target, dirs_exist_ok=True)
     table = result_table(names, paper="ma", table="Table 1", profile=here, data=data, runs=root)
 Markdown(table)
 
