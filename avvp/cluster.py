@@ -8,14 +8,15 @@ import asyncio
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from avvp.errors import AvvpError
 from avvp.experiments import commit
@@ -92,16 +93,25 @@ def workers(
             count = sum(client.nthreads().values())
         elif backend == "ray":
             count = _ray(scheduler, jobs)
-        stack.enter_context(joblib.parallel_config(backend, n_jobs=count))
-        killed = [joblib.externals.loky.process_executor.TerminatedWorkerError]
+        there = _dask_backend(client) if backend == "dask" else backend
+        stack.enter_context(joblib.parallel_config(there, n_jobs=count))
+        killed: tuple[type[BaseException], ...] = (TerminatedWorkerError,)
+        lost: tuple[type[BaseException], ...] = ()
         if backend == "dask":
-            killed.append(importlib.import_module("distributed").KilledWorker)
+            distributed = importlib.import_module("distributed")
+            killed += (distributed.KilledWorker,)
+            lost = (distributed.client.FutureCancelledError,)
         try:
             yield count
-        except tuple(killed):
+        except killed:
             raise AvvpError(
                 "A worker process was killed, most likely for lack of memory; give the command "
                 "again with fewer workers (--jobs): what is finished is kept."
+            ) from None
+        except lost:
+            raise AvvpError(
+                f"The Dask scheduler at {client.scheduler.address} is gone; start it and its "
+                "workers again and give the same command: what is finished is kept."
             ) from None
 
 
@@ -128,6 +138,29 @@ def _dask(scheduler: str | None, jobs: int, wait: float) -> Any:
             "the address that it prints."
         )
     return distributed.Client(scheduler, timeout=wait)
+
+
+def _dask_backend(client: Any) -> Any:
+    """Joblib's, on a client, without what joblib 1.6 makes of a single worker and of a dead one."""
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            # With one worker joblib would keep the jobs in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
+
+        def submit(self, func: Callable, callback: Callable) -> Future:
+            future = super().submit(func, callback)
+            # Joblib hears of results only, and would wait for ever for a job that Dask gave up.
+            future.add_done_callback(lambda f: f.exception() and callback(f.exception()))
+            return future
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if isinstance(out, Exception):
+                raise out
+            return super().retrieve_result_callback(out)
+
+    return Backend(client=client)
 
 
 def _wait_for_workers(client: Any, scheduler: str, wait: float) -> None:

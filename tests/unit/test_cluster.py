@@ -57,11 +57,17 @@ def started(*command: str, until: str) -> Iterator[tuple[subprocess.Popen, str]]
 
 
 @pytest.fixture
-def scheduler() -> Iterator[str]:
-    """The address of a scheduler without workers."""
+def scheduling() -> Iterator[tuple[subprocess.Popen, str]]:
+    """A scheduler without workers, and its address."""
     options = ("--host", "tcp://127.0.0.1:0", "--no-dashboard", "--no-show")
-    with started("scheduler", *options, until=r"Scheduler at:\s+(tcp://\S+)") as (_, address):
-        yield address
+    with started("scheduler", *options, until=r"Scheduler at:\s+(tcp://\S+)") as process:
+        yield process
+
+
+@pytest.fixture
+def scheduler(scheduling) -> str:
+    """The address of a scheduler without workers."""
+    return scheduling[1]
 
 
 @pytest.fixture
@@ -87,9 +93,9 @@ def worker(scheduler, tmp_path) -> Callable:
 @pytest.fixture
 def linear(monkeypatch) -> Callable:
     """Four runs of seconds, whose definition travels with them."""
-    slow = replace(REGISTRY["reference/linear"], training=TrainingConfig(epochs=8))
+    slow = replace(REGISTRY["reference/linear"], training=TrainingConfig(epochs=20))
     monkeypatch.setattr("avvp.experiments.REGISTRY", {slow.name: slow})
-    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], epochs=8))
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], epochs=20, train=1024))
 
     def four(runs: Path, **changes) -> Reproduction:
         options = {"profile": "smoke", "device": "cpu", "progress": False, "seeds": 4}
@@ -127,6 +133,31 @@ def test_a_killed_dask_worker_changes_nothing(scheduler, worker, linear, tmp_pat
     assert in_the_middle < 3
     assert numbers(shared) == numbers(alone)
     assert not list(shared.rglob("*.part"))
+
+
+@pytest.fixture
+def unforgiving(monkeypatch) -> None:
+    """Schedulers give a run up when its worker has died once; otherwise it may four times."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+
+
+@pytest.mark.parametrize(
+    ("dies", "sentence"),
+    [("worker", "A worker process was killed"), ("scheduler", "is gone; start it and its workers")],
+)
+def test_when_it_cannot_go_on_it_says_so_and_keeps_what_is_there(
+    unforgiving, scheduling, worker, linear, tmp_path, dies, sentence
+):
+    (scheduler, address), shared = scheduling, tmp_path / "shared"
+    with worker("only") as (only, _), ThreadPoolExecutor() as beside:
+        done = beside.submit(linear, shared, backend="dask", scheduler=address)
+        while not list(shared.rglob("best.pt")):
+            assert not done.done(), done.result()
+            time.sleep(0.01)
+        {"worker": only, "scheduler": scheduler}[dies].send_signal(signal.SIGKILL)
+        with pytest.raises(AvvpError, match=sentence):
+            done.result(timeout=300)
+    assert list(shared.rglob("checkpoint.pt"))
 
 
 def test_a_job_travels_as_a_few_kilobytes():
