@@ -1,9 +1,10 @@
 """How long the runs that are left will take, as a range, from runs that were measured.
 
 Runs differ by a factor of fifty in cost, so their number says nothing about the time. What does is
-another run of the same network in the same experiment: its seconds, in proportion to the steps that
-either takes. A run that was measured on another machine counts only after experiments that ran on
-both have told how the machines compare; until then the time left is called unknown.
+another run of the same experiment, or at least of the same network: its seconds, in proportion to
+the steps that either takes. A run that was measured on another machine counts only after an
+experiment that ran on both has told how the machines compare; until then the time left is called
+unknown.
 """
 
 import math
@@ -16,10 +17,11 @@ from avvp.results import Run
 
 ENOUGH = 200
 """Steps of a run from which a longer one can be foretold: a shorter one is mostly start and end."""
-ONE_RUN = 1.5
-"""A single run of an experiment stands for others up to this factor shorter or longer."""
-ONE_RATIO = 2.0
-"""And so does the ratio of two machines that is known from a single experiment."""
+ONE = 2.0
+"""What is known from a single run, or from another experiment, may be off by this factor: machines
+have other things to do, and the committed seeds of an experiment differ by as much."""
+SEVERAL = 1.25
+"""And by this one beyond the range of several."""
 
 
 class Range(NamedTuple):
@@ -128,7 +130,7 @@ class TimeLeft:
         """How long a task will take; None where nothing comparable is known."""
         for known in (self._fresh, self._here):
             if found := _foretold(known, task):
-                return _around(found).widened(ONE_RUN if len(found) == 1 else 1.0)
+                return _around(found).widened(ONE if len(found) == 1 else SEVERAL)
         devices = {run.device for run in self._elsewhere}
         found = []
         for device in sorted(devices):
@@ -137,6 +139,9 @@ class TimeLeft:
             there = _foretold(runs, task)
             if ratio and there:
                 found.append(_around(there) * ratio)
+        if not found:
+            kin = (scaled(run, task.configuration) for run in chain(self._fresh, self._here))
+            found = [time.widened(ONE) for time in kin if time]
         return _around(found) if found else None
 
     def _ratio(self, elsewhere: Sequence[Run]) -> Range | None:
@@ -150,7 +155,7 @@ class TimeLeft:
                     ratios.setdefault(run.experiment, []).append(ratio)
         if not ratios:
             return None
-        return _around(chain(*ratios.values())).widened(ONE_RATIO if len(ratios) == 1 else 1.0)
+        return _around(chain(*ratios.values())).widened(ONE if len(ratios) == 1 else SEVERAL)
 
     def all(self) -> tuple[Range, int]:
         """The time of all tasks of known length, and the number of the others."""

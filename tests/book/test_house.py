@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("time_left", "experiments", "cluster", "groups", "fan_out", "tables", "claims", "dependence"),
     ("studies", "sweep", "differences", "measures"),
     ("completion", "model_card", "significance", "prediction"),
-    ("bench",),
+    ("bench", "costs"),
     ("figures", "cells", "bookmaking", "clip_page"),
     ("commands", "cli"),
 )

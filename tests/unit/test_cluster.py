@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import pytest
 from distributed import Client
 from distributed.protocol.pickle import dumps
@@ -151,7 +152,7 @@ def test_when_it_cannot_go_on_it_says_so_and_keeps_what_is_there(
     (scheduler, address), shared = scheduling, tmp_path / "shared"
     with worker("only") as (only, _), ThreadPoolExecutor() as beside:
         done = beside.submit(linear, shared, backend="dask", scheduler=address)
-        while not list(shared.rglob("best.pt")):
+        while not list(shared.rglob("checkpoint.pt")):
             assert not done.done(), done.result()
             time.sleep(0.01)
         {"worker": only, "scheduler": scheduler}[dies].send_signal(signal.SIGKILL)
@@ -299,3 +300,73 @@ def test_other_versions_are_one_sentence(changed, sentence):
 def test_another_scheduler_version_is_one_sentence():
     found = {"client": versions(), "scheduler": versions(distributed="2024.1.0"), "workers": {}}
     assert "The scheduler has distributed 2024.1.0" in differing_versions(found)
+
+
+SLURM = """
+from distributed import LocalCluster
+
+
+class SLURMCluster(LocalCluster):
+    def __init__(self, *, queue, cores, memory, walltime, **options):
+        assert set(options) == {"job_extra_directives", "worker_extra_args"}
+        super().__init__(n_workers=0, threads_per_worker=cores, dashboard_address=None)
+
+    def scale(self, jobs):
+        super().scale(min(jobs, 2))
+"""
+
+
+def test_the_example_for_slurm_runs_where_workers_are_local_processes(tmp_path):
+    """dask-jobqueue is played by processes of this machine; the rest is as in the book."""
+    (tmp_path / "dask_jobqueue.py").write_text(SLURM)
+    folders = [f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'none'}"]
+    options = ["--profile=smoke", "--only=reference/*", "--device=cpu", *folders]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "examples/on_slurm.py", *options],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{root}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 runs made, 0 were there, 0 failed." in done.stdout
+    assert len(find_runs(tmp_path / "runs")) == 2
+
+
+class Ray(types.ModuleType):
+    """Enough of Ray to ask for a cluster: one of 6 processors, or none."""
+
+    def __init__(self, *, there: bool) -> None:
+        super().__init__("ray")
+        self.there, self.asked, self.registered = there, [], 0
+        self.__spec__ = object()
+
+    def init(self, *, address: str, ignore_reinit_error: bool) -> None:
+        self.asked.append(address)
+        if not self.there:
+            raise ConnectionError("Could not find any running Ray instance.\nMore of this.")
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 6.0, "GPU": 1.0}
+
+    def register_ray(self) -> None:
+        self.registered += 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_address_of_a_ray_cluster_reaches_ray(tmp_path, monkeypatch, there):
+    """Ray itself is not installed here: what is tested is what it is asked, and what is told."""
+    ray = Ray(there=there)
+    for name in ("ray", "ray.util", "ray.util.joblib"):
+        monkeypatch.setitem(sys.modules, name, ray)
+    joblib.register_parallel_backend("ray", joblib.parallel.ThreadingBackend)
+    options = {"scheduler": "ray://10.0.0.1:10001", "runs": tmp_path}
+    if there:
+        with workers("ray", **options) as count:
+            assert (count, ray.registered) == (6, 1)
+    else:
+        told = r"No Ray cluster answers at ray://10.0.0.1:10001 \(Could not .* instance\); start"
+        with pytest.raises(AvvpError, match=told), workers("ray", **options):
+            raise AssertionError("not reached")
+    assert ray.asked == ["ray://10.0.0.1:10001"]

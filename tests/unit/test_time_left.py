@@ -19,7 +19,8 @@ def configured(**changes) -> dict:
 
 
 def measured(experiment: str, seconds: float, *, device: str = "ours", **changes) -> Run:
-    settings = {"configuration": configured(**changes), "device": device, "seconds": seconds}
+    configuration = configured(**{"options": {"of": experiment}} | changes)
+    settings = {"configuration": configuration, "device": device, "seconds": seconds}
     common = {
         "profile": "full",
         "data": "sim",
@@ -38,7 +39,8 @@ def measured(experiment: str, seconds: float, *, device: str = "ours", **changes
 
 
 def task(experiment: str, seed: int = 1, **changes) -> Task:
-    return Task(f"{experiment} seed {seed}", experiment, configured(**changes))
+    configuration = configured(**{"options": {"of": experiment}} | changes)
+    return Task(f"{experiment} seed {seed}", experiment, configuration)
 
 
 def test_work_is_steps_and_videos_of_all_epochs():
@@ -52,21 +54,21 @@ def test_work_is_steps_and_videos_of_all_epochs():
 
 def test_twice_the_epochs_take_twice_the_time():
     longer = configured(training={"epochs": 20, "batch_size": 16})
-    assert scaled(measured("a", 60), longer) == Range(120, 120)
+    assert scaled(measured("a", 60, options={}), longer) == Range(120, 120)
 
 
 def test_with_a_larger_batch_steps_or_videos_may_count():
     larger = configured(training={"epochs": 10, "batch_size": 64})
-    assert scaled(measured("a", 63), larger) == Range(16, 63)
+    assert scaled(measured("a", 63, options={}), larger) == Range(16, 63)
 
 
 def test_another_network_says_nothing():
     assert scaled(measured("a", 60, options={"width": 64}), CONFIGURATION) is None
-    assert scaled(measured("a", 60, model="mgn"), CONFIGURATION) is None
+    assert scaled(measured("a", 60, options={}, model="mgn"), CONFIGURATION) is None
 
 
 def test_a_short_run_says_nothing_of_a_long_one_but_of_its_like():
-    short = {"training": {"epochs": 1, "batch_size": 16}}
+    short = {"training": {"epochs": 1, "batch_size": 16}, "options": {}}
     assert work_of(configured(**short)).steps < ENOUGH
     assert scaled(measured("a", 60, **short), CONFIGURATION) is None
     assert scaled(measured("a", 60, **short), configured(**short)) == Range(60, 60)
@@ -79,9 +81,9 @@ def test_nothing_known_is_said():
 
 
 def test_one_run_has_a_margin_and_several_their_range():
-    assert TimeLeft([], here=[measured("a", 60)]).of(task("a")) == Range(40, 90)
+    assert TimeLeft([], here=[measured("a", 60)]).of(task("a")) == Range(30, 120)
     several = [measured("a", seconds) for seconds in (50, 70, 60)]
-    assert TimeLeft([], here=several).of(task("a")) == Range(50, 70)
+    assert TimeLeft([], here=several).of(task("a")) == Range(40, 87.5)
 
 
 def test_jobs_of_different_cost_are_not_counted_but_summed():
@@ -90,17 +92,17 @@ def test_jobs_of_different_cost_are_not_counted_but_summed():
     left = TimeLeft(
         [[task(name, seed) for seed in (1, 2) for name in ("cheap", "dear")]], here=here
     )
-    assert left.all() == ((1020, 1020), 0)
+    assert left.all() == ((816, 1275), 0)
     for seed in (1, 2):
         left.over(f"cheap seed {seed}", measured("cheap", 10), 10)
-    assert left.all() == ((1000, 1000), 0)
-    assert str(left) == "about 17 min left"
+    assert left.all() == ((800, 1250), 0)
+    assert str(left) == "13 min to 21 min left"
 
 
 def test_what_was_measured_in_this_session_replaces_what_was_measured_earlier():
     left = TimeLeft([[task("a"), task("a", 2)]], here=[measured("a", 10), measured("a", 12)])
     left.over("a seed 1", measured("a", 100), 100)
-    assert left.of(task("a", 2)) == Range(100 / 1.5, 150)
+    assert left.of(task("a", 2)) == Range(50, 200)
 
 
 def test_another_machine_counts_once_the_ratio_is_known():
@@ -115,10 +117,17 @@ def test_another_machine_counts_once_the_ratio_is_known():
     assert str(left).endswith(" left and 1 of unknown length")
 
 
+def test_the_same_network_in_another_experiment_is_better_than_nothing():
+    same = {"options": {"width": 8}}
+    left = TimeLeft([], here=[measured("a", 10, **same), measured("b", 30, **same)])
+    assert left.of(task("c", **same)) == Range(5, 60)
+    assert left.of(task("a", **same)) == Range(5, 20)
+
+
 def test_several_ratios_span_the_range():
     elsewhere = [measured(name, 10, device="theirs") for name in ("a", "b", "c", "c")]
     here = [measured("a", 20), measured("b", 50)]
-    assert TimeLeft([], here=here, elsewhere=elsewhere).of(task("c")) == Range(20, 50)
+    assert TimeLeft([], here=here, elsewhere=elsewhere).of(task("c")) == Range(16, 62.5)
 
 
 def test_each_machine_has_its_own_ratio():
@@ -134,20 +143,20 @@ def test_each_machine_has_its_own_ratio():
 def test_workers_share_the_work_but_not_a_run():
     here = [measured(name, 100) for name in "aabbcc"]
     tasks = [task("a"), task("b"), task("c")]
-    assert TimeLeft([tasks], here=here, workers=2).all()[0] == Range(150, 150)
-    assert TimeLeft([tasks], here=here, workers=10).all()[0] == Range(100, 100)
+    assert TimeLeft([tasks], here=here, workers=2).all()[0] == Range(120, 187.5)
+    assert TimeLeft([tasks], here=here, workers=10).all()[0] == Range(80, 125)
     # A wave begins when the one before is over.
-    assert TimeLeft([tasks[:2], tasks[2:]], here=here, workers=2).all()[0] == Range(200, 200)
+    assert TimeLeft([tasks[:2], tasks[2:]], here=here, workers=2).all()[0] == Range(160, 250)
 
 
 def test_what_a_run_does_besides_training_is_added():
     left = TimeLeft([[task("a", seed) for seed in (1, 2, 3, 4)]])
     for seed, seconds in ((1, 175), (2, 110)):  # the first one reads the data, too
         left.over(f"a seed {seed}", measured("a", 100), seconds)
-    assert left.all()[0] == Range(2 * 142.5, 2 * 142.5)
+    assert left.all()[0] == Range(2 * (80 + 42.5), 2 * (125 + 42.5))  # 75 and 10: 42.5
     # A run that was cut off notes the seconds of its earlier session too.
     left.over("a seed 3", measured("a", 100), 60)
-    assert left.all()[0] == Range(110, 110)
+    assert left.all()[0] == Range(80 + 10, 125 + 10)
 
 
 def test_what_failed_is_over_and_says_nothing():

@@ -1,0 +1,331 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Full scale
+#
+# The numbers of a paper come from runs of its full size, and so should those of a reproduction. This
+# chapter says what that costs, what the runs behind this book's own numbers were made on, how they
+# survive whatever happens in the meantime, and how to spread them over more machines than one.
+
+# %% tags=["parameters"]
+profile: str = "published"
+data: str = "sim"
+seeds: int = 1
+device: str = "auto"
+
+# %% tags=["hide-input"]
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from IPython.display import Markdown
+
+from avvp.atomic import atomic_path
+from avvp.bench import bench_tables, read_benches
+from avvp.cells import code, listed, show, show_text
+from avvp.costs import cost_table, foretold, made_table, replay
+from avvp.errors import AvvpError
+from avvp.experiments import PROFILES, REGISTRY
+from avvp.fan_out import in_waves, reproduce
+from avvp.figures import note, use_style
+from avvp.figures.costs import costs_of_runs, time_left_replayed
+from avvp.groups import shape_of, trained_alone
+from avvp.results import RESULTS, RUNS, find_runs
+from avvp.tables import COMMITTED, profile_table
+from avvp.time_left import TimeLeft, in_words, scaled
+from avvp.together import Together
+from avvp.training import Course
+
+use_style()
+
+# %% [markdown]
+# ## What it costs
+#
+# A profile says how much of everything there is. `full` is the size of LLP with the protocol of each
+# paper, and five seeds.
+
+# %% tags=["hide-input"]
+profile_table()
+
+# %% [markdown]
+# Experiments differ in cost by far more than one would guess from their names.
+# {numref}`fig-costs` shows the runs that are committed for this book, and those of this build.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-costs", "caption": "Wall-clock time of training, a run: one mark is one experiment and seed, on simulated LLP. The axis is logarithmic. Runs of the same experiment differ too, where other programs shared the processor."}, "image": {"alt": "Marks on a logarithmic axis of time, a row each for the families of experiments. References take seconds to minutes, the older methods, MA and Cross-Modal learning minutes, and MGN tens of minutes at profile medium."}}
+committed = {
+    name: list(find_runs([RESULTS], data="sim", profile=name).values()) for name in COMMITTED
+}
+built = list(find_runs([RUNS], profile=profile).values()) if profile not in COMMITTED else []
+groups = {f"committed, {name}": found for name, found in committed.items()}
+groups |= {f"this build, {profile}": built}
+groups = {name: found for name, found in groups.items() if found}
+_ = costs_of_runs(groups) if groups else note("No run is committed yet.")
+
+# %% tags=["hide-input"]
+said = "There is no committed run yet to say more about."
+longest = next((found for found in committed.values() if len(found) > 10), [])
+if longest:
+    trained = [run for run in longest if run.configuration["training"]]
+    cheap, dear = (pick(trained, key=lambda run: run.seconds) for pick in (min, max))
+    said = (
+        f"At profile {cheap.profile} the shortest training is one of `{cheap.experiment}` with "
+        f"{in_words(cheap.seconds)}, the longest one of `{dear.experiment}` with "
+        f"{in_words(dear.seconds)}: {dear.seconds / cheap.seconds:.0f} times as long."
+    )
+Markdown(said)
+
+# %% [markdown]
+# What would profile `full` take? A run takes as long as its steps, so the seconds of a committed run
+# of the same network tell it, in proportion. Where batches have another size, it may be the videos
+# that count instead of the steps; both are worked out, and a range is what can be said.
+
+# %% tags=["hide-input"]
+code(scaled)
+
+# %% tags=["hide-input"]
+known = [run for found in committed.values() for run in found]
+by_device = Counter(run.device for run in known)
+device_known = max(by_device, key=by_device.get) if known else ""
+known = [run for run in known if run.device == device_known]
+cost_table(PROFILES["full"], known)
+
+# %% tags=["hide-input"]
+times = [time for time in foretold(PROFILES["full"], known).values() if time]
+low, high = (sum(time[end] for time in times) * PROFILES["full"].seeds for end in (0, 1))
+Markdown(
+    f"Five seeds of everything that is known would occupy that device for {in_words(low)} to "
+    f"{in_words(high)}. Hence the wish for a device that does not wait for such small steps, for "
+    "several seeds in one computation, and for more than one machine."
+    if times
+    else "Nothing is known of it yet: `avvp reproduce --profile medium` makes the runs that tell."
+)
+
+# %% [markdown]
+# ## How fast it goes on which device
+#
+# `avvp bench` measures it: how long a step takes and which share of the device it uses, alone and
+# with several seeds as one computation, and how long it takes to score the test split. What was
+# measured for this book:
+
+# %% tags=["hide-input"]
+benches = read_benches()
+Markdown(
+    "\n\n".join(str(bench_tables(content)) for content in benches)
+    or "Nothing yet: `avvp bench --json results/bench/DEVICE.json` does it."
+)
+
+# %% [markdown]
+# ## How the committed runs were made
+#
+# Every run notes its device, its commit, its seconds and everything that determines its numbers.
+# This table is made of these notes.
+
+# %% tags=["hide-input"]
+made_table([run for found in committed.values() for run in found])
+
+# %% [markdown]
+# ## Cut off, and on again
+#
+# `avvp reproduce` makes what is missing under `runs/` and `results/`, so the same command goes on
+# where an earlier one was ended, by you, by a power cut or by `kill -9`. What makes that safe is
+# that no file is ever half there: each is written beside its place and then renamed.
+
+# %% tags=["hide-input"]
+code(atomic_path)
+
+# %% [markdown]
+# A training writes a checkpoint at the end of every epoch, and in a long epoch every minute: weights,
+# the state of Adam, the generator that dropout draws from, and where in the epoch it stands. The
+# order of the videos follows from seed and epoch. So a run that goes on takes the same steps as one
+# that was never cut off, and ends with the same numbers, bit for bit. Weights that are the best *so
+# far* have another name than those that are final, because label refinement must not start from the
+# former:
+
+# %% tags=["hide-input"]
+code(Course.end_epoch, Course.finish)
+
+# %% [markdown]
+# The tests `tests/robustness/test_survival.py` kill a process of MA's two stages with `SIGKILL` in the
+# middle of file after file, checkpoints, weights and results of either stage, start it again each time,
+# and compare every array of the results with those of a process that nobody disturbed. One of them
+# fills a real disk.
+#
+# ## What goes wrong, and what you read then
+#
+# | what happens | what `avvp reproduce` does | exit status |
+# |---|---|---|
+# | it is killed, or the machine goes down | nothing of it is lost but the steps since the last checkpoint; the same command goes on | – |
+# | an experiment fails | the others go on; at the end it is named with the reason, and what comes after it is named as not run | 1 |
+# | the disk is full | no further run begins; one sentence names the disk; with room, the same command goes on | 1 |
+# | the device has no memory for so many seeds | the group is halved, and that is said | 0 |
+# | a worker process is killed | on a cluster another worker takes its run and goes on from its checkpoint; on one machine a sentence says so | 0, or 2 |
+# | the scheduler is gone | one sentence; the same command goes on when it is back | 2 |
+#
+# A mistake in the command itself is one sentence too. These are real ones, made by a cell:
+
+# %% tags=["hide-input"]
+mistakes = {
+    "--backend loky --scheduler tcp://10.0.0.1:8786": {"scheduler": "tcp://10.0.0.1:8786"},
+    "--backend dask --scheduler 10.0.0.1:8786": {"backend": "dask", "scheduler": "10.0.0.1:8786"},
+    "--backend ray --scheduler 10.0.0.1": {"backend": "ray", "scheduler": "10.0.0.1"},
+    "--only han/hen": {"only": "han/hen"},
+    "--jobs 0": {"jobs": 0},
+}
+answers = []
+with tempfile.TemporaryDirectory() as folder:
+    place = {"runs": Path(folder), "results": Path(folder), "profile": "smoke", "progress": False}
+    for command, options in mistakes.items():
+        try:
+            reproduce(**({"only": "reference/oracle"} | place | options))
+        except AvvpError as error:
+            answers.append({"command": f"`{command}`", "answer": str(error)[:200]})
+show_text(answers)
+
+# %% [markdown]
+# ## An honest time left
+#
+# A progress bar that counts runs would lie: {numref}`fig-costs` says by how much. The bar of
+# `avvp reproduce` shows a range that is made of measured seconds, and says *unknown yet* where
+# nothing comparable was measured. It looks for runs of the same experiment and network, in this
+# order: those that this command has made; those that this machine made earlier, under any profile;
+# those that were made elsewhere, such as the committed ones, but only after an experiment that ran
+# here as well has told how the machines compare.
+
+# %% tags=["hide-input"]
+code(TimeLeft.of, TimeLeft.all)
+
+# %% [markdown]
+# {numref}`fig-time-left` makes the committed runs once more, on paper, in the order in which the
+# command makes them: all experiments with seed 1, then with seed 2, and so on. Nothing is known when
+# it begins.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-time-left", "caption": "Committed runs of one profile (simulated LLP) replayed one after another. Black: the time that was left. Dashed: what the number of runs foretells. Blue: the range that the bar shows; hatched as long as some runs are of unknown length, which it then says, so that the range is that of the others only."}, "image": {"alt": "Time left over elapsed time. The black line falls straight to zero. The dashed line by number of runs lies far from it for most of the time. The blue range is hatched and low while experiments are run for the first time, and holds the black line as soon as all are known."}}
+most = max(committed.values(), key=lambda found: (len({run.seed for run in found}), len(found)))
+moments = replay(most)
+_ = (
+    time_left_replayed(moments, title=f"profile {most[0].profile}, {len(most)} runs")
+    if len(moments) > 2
+    else note("It takes committed runs; there are none yet.")
+)
+
+# %% tags=["hide-input"]
+sure = [moment for moment in moments[:-1] if not moment.unknown]
+said = "All runs were of an experiment that had no other: no time could be foretold."
+if sure:
+    inside = sum(moment.known.low <= moment.left <= moment.known.high for moment in sure)
+    wrong = [
+        max(moment.by_count, moment.left) / min(moment.by_count, moment.left)
+        for moment in moments[:-1]
+    ]
+    said = (
+        f"In {len(sure)} of {len(moments) - 1} moments all that was left was of known length, and in "
+        f"{inside} of these the range held what was left. The number of runs was wrong by up to a "
+        f"factor of {max(wrong):.1f}."
+    )
+Markdown(said)
+
+# %% [markdown]
+# ## Several seeds at once
+#
+# A step of HAN is so small that an accelerator spends most of it waiting. `--together N` (on a GPU the
+# default, for the seeds of one experiment) stacks the parameters of several networks along a new
+# axis and takes their steps as one. Each keeps its own initialisation, order of videos, dropout and
+# Adam.
+
+# %% tags=["hide-input"]
+code(Together.__init__, Together.forward)
+
+# %% [markdown]
+# Seeds of one experiment have one shape; so have experiments that differ only in their loss or in
+# their labels. What that makes of the registry under profile `full`:
+
+# %% tags=["hide-input"]
+shapes = Counter()
+alone = {}
+for name, experiment in REGISTRY.items():
+    if why := trained_alone(experiment):
+        alone.setdefault(why, []).append(f"`{name}`")
+    else:
+        shapes[shape_of(experiment, PROFILES["full"])] += 1
+show(
+    [
+        {"experiments of one shape": size, "such shapes": count}
+        for size, count in sorted(Counter(shapes.values()).items(), reverse=True)
+    ]
+)
+
+# %% tags=["hide-input"]
+show_text(
+    [{"trained alone because": why, "experiments": listed(names)} for why, names in alone.items()]
+)
+
+# %% [markdown]
+# Without dropout a member ends where it would have ended alone; with it the numbers are drawn in
+# another order, and scores agree in distribution. `tests/unit/test_together.py` shows both.
+#
+# ## More than one machine
+#
+# Runs depend on each other in one way only: what comes after another starts from its weights. So
+# they fall into waves, and a wave can be spread as one likes.
+
+# %% tags=["hide-input"]
+code(in_waves)
+
+# %% [markdown]
+# joblib hands the runs of a wave to the processes of this machine (`--jobs 4`), or to a cluster. A run
+# travels as a few kilobytes: an entry of the registry, a seed, and *paths*. The data stay where they
+# are, and so do checkpoints and results: **the folder for runs, the data file and the checkout lie on
+# a file system that all machines see under the same path**. Before the first run, `avvp` asks
+# every worker whether it sees them, which versions and which commit it has, and how many runs it
+# would take at a time.
+#
+# ### Dask
+#
+# ```bash
+# pip install 'avvp[cluster]'                        # or: pip install distributed
+# dask scheduler                                     # on one machine: it prints tcp://ADDRESS:8786
+# dask worker tcp://ADDRESS:8786 --nthreads 1        # on the others; --nworkers 4 for four of them
+# avvp reproduce --profile full --backend dask --scheduler tcp://ADDRESS:8786 --runs /shared/runs
+# ```
+#
+# `--nthreads 1` because dropout draws from the one random generator that all threads of a process
+# share. On a machine with two GPUs start two workers, each with `CUDA_VISIBLE_DEVICES` of its own and
+# `--nworkers 1`. Workers may come and go: what a lost one was at, another one goes on with from its
+# last checkpoint.
+#
+# ### Slurm
+#
+# With [dask-jobqueue](https://jobqueue.dask.org) a Slurm job is a worker. `examples/on_slurm.py` is
+# all it takes; the names of queue and resources are those of your cluster:
+
+# %% tags=["hide-input"]
+Markdown("```python\n" + (RESULTS.parent / "examples" / "on_slurm.py").read_text("utf-8") + "```")
+
+# %% [markdown]
+# ```bash
+# python examples/on_slurm.py --profile full --device cuda --runs /shared/runs
+# ```
+#
+# Run it on the login node inside `tmux`, or as a small job of its own.
+#
+# ### Ray
+#
+# ```bash
+# pip install ray
+# ray start --head                                   # on one machine: it prints its address
+# ray start --address ADDRESS:6379                   # on the others
+# avvp reproduce --profile full --backend ray --scheduler ADDRESS:6379 --runs /shared/runs
+# ```
+#
+# The two are not tested alike. The Dask backend is, by `tests/unit/test_cluster.py`: a scheduler and
+# two workers as processes that speak TCP; one of the workers is killed in the middle of its run, and
+# the results are the same as without. `examples/on_slurm.py` is run there with local processes in the
+# place of Slurm's jobs. For Ray only the address that it gets, and what is said when nobody answers
+# there, are tested: Ray is large, and no test of this book installs it. Its backend also hands over
+# all runs of a wave together, so that the bar stands still until a wave is over.
