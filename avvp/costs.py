@@ -16,7 +16,15 @@ def family(experiment: str) -> str:
 
 
 def made_table(runs: Sequence[Run]) -> Table:
-    """On what, from which commit and in which time runs were made, a line an experiment."""
+    """On what, from which commit and in which time runs were made: a table a device, a line an
+    experiment.
+    """
+    devices = dict.fromkeys(run.device for run in runs)
+    tables = (_made_on(device, [run for run in runs if run.device == device]) for device in devices)
+    return Table("\n".join(tables) or "There are no runs.")
+
+
+def _made_on(device: str, runs: Sequence[Run]) -> Table:
     key = _order()
     lines = []
     for (name, profile), group in groupby(
@@ -34,14 +42,13 @@ def made_table(runs: Sequence[Run]) -> Table:
                 f"`{name}`",
                 profile + ("" if all(is_current(run) for run in own) else ", stale"),
                 ", ".join(str(run.seed) for run in own),
-                "; ".join(sorted({run.device for run in own})),
                 ", ".join(sorted({run.commit[:7] for run in own})),
                 " to ".join(dict.fromkeys(in_words(s) for s in (min(seconds), max(seconds)))),
                 " to ".join(dict.fromkeys([spread[0], spread[-1]])) if trained else "–",
             ]
         )
-    columns = ["Experiment", "Profile", "Seeds", "Device", "Commits", "A run", "ms a step"]
-    return markdown_table(columns, lines, "Committed runs, and what made them.")
+    columns = ["Experiment", "Profile", "Seeds", "Commits", "A run", "ms a step"]
+    return markdown_table(columns, lines, f"Runs that were made on: {device}.")
 
 
 def _order():

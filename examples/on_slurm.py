@@ -17,7 +17,7 @@ if __name__ == "__main__":
         memory="16GB",
         walltime="04:00:00",
         job_extra_directives=["--gres=gpu:1"],
-        # Before Slurm ends a job its worker hands its run on, which then goes on elsewhere.
+        # A worker retires before Slurm ends its job; its run goes on elsewhere.
         worker_extra_args=["--lifetime", "230m"],
     ) as cluster:
         cluster.scale(jobs=8)

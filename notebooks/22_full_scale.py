@@ -184,7 +184,9 @@ with tempfile.TemporaryDirectory() as folder:
         try:
             reproduce(**({"only": "reference/oracle"} | place | options))
         except AvvpError as error:
-            answers.append({"command": f"`{command}`", "answer": str(error)[:200]})
+            told = str(error)
+            told = told if len(told) < 180 else told[:180] + "…"
+            answers.append({"command": f"`{command}`", "answer": f"`{told}`"})
 show_text(answers)
 
 # %% [markdown]
@@ -195,7 +197,8 @@ show_text(answers)
 # nothing comparable was measured. It looks for runs of the same experiment and network, in this
 # order: those that this command has made; those that this machine made earlier, under any profile;
 # those that were made elsewhere, such as the committed ones, but only after an experiment that ran
-# here as well has told how the machines compare.
+# here as well has told how the machines compare; and last, runs of the same network in another
+# experiment.
 
 # %% tags=["hide-input"]
 code(TimeLeft.of, TimeLeft.all)
@@ -205,7 +208,7 @@ code(TimeLeft.of, TimeLeft.all)
 # command makes them: all experiments with seed 1, then with seed 2, and so on. Nothing is known when
 # it begins.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-time-left", "caption": "Committed runs of one profile (simulated LLP) replayed one after another. Black: the time that was left. Dashed: what the number of runs foretells. Blue: the range that the bar shows; hatched as long as some runs are of unknown length, which it then says, so that the range is that of the others only."}, "image": {"alt": "Time left over elapsed time. The black line falls straight to zero. The dashed line by number of runs lies far from it for most of the time. The blue range is hatched and low while experiments are run for the first time, and holds the black line as soon as all are known."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-time-left", "caption": "Committed runs of one profile (simulated LLP) replayed one after another. Black: the time that was left. Dashed: what the number of runs foretells. Blue: the range that the bar shows; pale as long as some runs are of unknown length, which it then says: the range is that of the others only."}, "image": {"alt": "Time left over elapsed time. The black line falls straight to zero. The dashed line by number of runs lies far from it for most of the time. The blue range is pale and low while experiments are run for the first time, and lies about the black line when all are known."}}
 most = max(committed.values(), key=lambda found: (len({run.seed for run in found}), len(found)))
 moments = replay(most)
 _ = (
@@ -288,7 +291,7 @@ code(in_waves)
 # ### Dask
 #
 # ```bash
-# pip install 'avvp[cluster]'                        # or: pip install distributed
+# pip install distributed                            # `make venv` has done it
 # dask scheduler                                     # on one machine: it prints tcp://ADDRESS:8786
 # dask worker tcp://ADDRESS:8786 --nthreads 1        # on the others; --nworkers 4 for four of them
 # avvp reproduce --profile full --backend dask --scheduler tcp://ADDRESS:8786 --runs /shared/runs
