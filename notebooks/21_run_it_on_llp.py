@@ -210,7 +210,8 @@ Table(
 # %% [markdown]
 # Training is the larger part. The table takes the committed runs of profile `medium` and what they
 # took, and multiplies by the passes over videos that profile `full` makes more. That is a
-# proportion, not a measurement, and it is one of the processor that made these runs.
+# proportion, not a measurement, and it is one of the processor that made these runs;
+# {doc}`22_full_scale` works it out for each experiment, and shows how to spread it over machines.
 
 
 # %% tags=["hide-input"]
