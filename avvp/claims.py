@@ -360,8 +360,6 @@ def _examine(
     unfit = None
     if not all(side.current for side in sides):
         unfit = "its runs are stale"
-    elif len({run.data_fingerprint for side in sides for run in side.runs}) > 1:
-        unfit = "its runs were scored on different videos"
     if unfit:
         return replace(verdict, outcome="not decidable", reason=unfit)
     measure = {"score": _score, "count": _count, "history": _history}[claim.kind]

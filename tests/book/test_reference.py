@@ -48,7 +48,12 @@ def test_every_public_name_is_in_the_rendered_reference(published_book):
         module = import_module(name)
         for key, value in vars(module).items():
             own = getattr(value, "__module__", None) == name
-            if own and not key.startswith("_") and (inspect.isclass(value) or callable(value)):
+            if (
+                own
+                and key in getattr(module, "__all__", [key])
+                and not key.startswith("_")
+                and (inspect.isclass(value) or callable(value))
+            ):
                 missing += [f"{name}.{key}"] if f"{name}.{key}" not in rendered else []
     assert len(rendered) > 300
     assert not missing

@@ -287,7 +287,7 @@ def test_other_test_data_does_not_change_thresholds(monkeypatch, tmp_path):
     from avvp import experiments
 
     found = []
-    split = experiments._split
+    split = experiments.open_split
 
     def other_test(source, which, profile, device):
         got = split(source, which, profile, device)
@@ -299,7 +299,7 @@ def test_other_test_data_does_not_change_thresholds(monkeypatch, tmp_path):
 
     for folder, changed in (("as it is", False), ("another", True)):
         if changed:
-            monkeypatch.setattr(experiments, "_split", other_test)
+            monkeypatch.setattr(experiments, "open_split", other_test)
         options = {"profile": TINY, "device": "cpu", "progress": False, "runs": tmp_path / folder}
         done = run(REGISTRY["older/talnet"], **options)
         (path,) = find_runs(tmp_path / folder)
