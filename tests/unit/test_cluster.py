@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import joblib
@@ -117,8 +118,10 @@ def test_a_killed_dask_worker_changes_nothing(scheduler, worker, linear, tmp_pat
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     assert len(linear(alone, backend="sequential").made) == 4
     with worker("first") as (first, _), worker("second"), ThreadPoolExecutor() as beside:
-        done = beside.submit(linear, shared, backend="dask", scheduler=scheduler)
         with Client(scheduler, set_as_default=False) as client:
+            # Else the one that has PyTorch first could have made all runs before the other has it.
+            client.run(import_module, "avvp.fan_out")
+            done = beside.submit(linear, shared, backend="dask", scheduler=scheduler)
             while not (
                 len(list(shared.rglob("best.pt"))) == 2 and all(client.processing().values())
             ):
