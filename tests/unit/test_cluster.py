@@ -117,23 +117,25 @@ def test_a_killed_dask_worker_changes_nothing(scheduler, worker, linear, tmp_pat
     """Two worker processes over TCP; one is killed in the middle of its run."""
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     assert len(linear(alone, backend="sequential").made) == 4
-    with worker("first") as (first, _), worker("second"), ThreadPoolExecutor() as beside:
-        with Client(scheduler, set_as_default=False) as client:
-            # Else the one that has PyTorch first could have made all runs before the other has it.
-            client.run(import_module, "avvp.fan_out")
-            done = beside.submit(linear, shared, backend="dask", scheduler=scheduler)
-            while not (
-                len(list(shared.rglob("best.pt"))) == 2 and all(client.processing().values())
-            ):
-                assert not done.done(), done.result()
-                time.sleep(0.01)
-            first.send_signal(signal.SIGKILL)
-            in_the_middle = len(find_runs(shared))
-            assert first.wait() == -signal.SIGKILL
-            assert sorted(done.result(timeout=300).made) == [
-                f"reference/linear seed {seed}" for seed in (1, 2, 3, 4)
-            ]
-            assert len(client.nthreads()) == 1
+    with (
+        worker("first") as (first, _),
+        worker("second"),
+        ThreadPoolExecutor() as beside,
+        Client(scheduler, set_as_default=False) as client,
+    ):
+        # Else the one that has PyTorch first could have made all runs before the other has it.
+        client.run(import_module, "avvp.fan_out")
+        done = beside.submit(linear, shared, backend="dask", scheduler=scheduler)
+        while not (len(list(shared.rglob("best.pt"))) == 2 and all(client.processing().values())):
+            assert not done.done(), done.result()
+            time.sleep(0.01)
+        first.send_signal(signal.SIGKILL)
+        in_the_middle = len(find_runs(shared))
+        assert first.wait() == -signal.SIGKILL
+        assert sorted(done.result(timeout=300).made) == [
+            f"reference/linear seed {seed}" for seed in (1, 2, 3, 4)
+        ]
+        assert len(client.nthreads()) == 1
     assert in_the_middle < 3
     assert numbers(shared) == numbers(alone)
     assert not list(shared.rglob("*.part"))
