@@ -95,9 +95,9 @@ def worker(scheduler, tmp_path) -> Callable:
 @pytest.fixture
 def linear(monkeypatch) -> Callable:
     """Four runs of seconds, whose definition travels with them."""
-    slow = replace(REGISTRY["reference/linear"], training=TrainingConfig(epochs=20))
+    slow = replace(REGISTRY["reference/linear"], training=TrainingConfig(epochs=10))
     monkeypatch.setattr("avvp.experiments.REGISTRY", {slow.name: slow})
-    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], epochs=20, train=1024))
+    monkeypatch.setitem(PROFILES, "smoke", replace(PROFILES["smoke"], epochs=10, train=1024))
 
     def four(runs: Path, **changes) -> Reproduction:
         options = {"profile": "smoke", "device": "cpu", "progress": False, "seeds": 4}
