@@ -35,6 +35,7 @@ from avvp.tables import Table, markdown_table
 from avvp.training import (
     PeakMemory,
     Precision,
+    adam,
     choose_device,
     describe_device,
     predict,
@@ -168,11 +169,10 @@ def _alone(
     here = experiment.at(profile)
     train = open_split(open_source(data, profile), "train", profile, device)
     network = seeded(1, lambda: build(here.model, **here.options)).to(device).train()
-    optimizer = torch.optim.Adam(
-        network.parameters(),
-        lr=here.training.learning_rate,
+    optimizer = adam(
+        network,
+        learning_rate=here.training.learning_rate,
         weight_decay=here.training.weight_decay,
-        fused=device.type in ("cuda", "cpu"),
     )
 
     def wanted(batch: Batch) -> Targets:

@@ -1,6 +1,8 @@
 """Files of tensors: written whole or not at all, read without running what is in them."""
 
 import io
+import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,22 @@ def read_checkpoint(
         raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
     except IsADirectoryError:
         raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
-    # On bytes that it did not write, torch.load raises whatever they lead it to, IndexError too.
-    except Exception:
+    except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the file
+        raise
+    # On bytes that it did not write, torch.load raises whatever they lead it to.
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        ImportError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        pickle.UnpicklingError,
+        struct.error,
+    ):
         raise AvvpError(
             f"{path} is not a checkpoint of tensors that torch can read safely: it is damaged, or "
             f"it holds other objects, which are not unpickled; {advice}."

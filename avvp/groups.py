@@ -41,7 +41,15 @@ from avvp.together import (
     fit_together,
     stacked_targets,
 )
-from avvp.training import CHECKPOINT, Precision, choose_device, seeded
+from avvp.training import (
+    CHECKPOINT,
+    Precision,
+    adam,
+    choose_device,
+    free_memory,
+    launch_bound,
+    seeded,
+)
 
 Member = tuple[Experiment, int]
 """An experiment and a seed."""
@@ -104,18 +112,16 @@ def step_of(
     train = open_split(open_source(data, profile), "train", profile, chosen)
     if why := alone_because(here.training, train):
         raise AvvpError(f"{experiment.name} is trained alone: {why}.")
-    recorded = chosen.type == "cuda" if recorded is None else recorded
+    recorded = launch_bound(chosen) if recorded is None else recorded
     networks = [seeded(seed, lambda: build(here.model, **here.options)) for seed in seeds]
     members = Together([network.to(chosen) for network in networks]).train()
     objectives = [here.objective] * len(seeds)
     size = min(here.training.batch_size, len(train))
-    rate = here.training.learning_rate
-    optimizer = torch.optim.Adam(
-        members.parameters(),
-        lr=torch.tensor(rate, device=chosen) if recorded else rate,
+    optimizer = adam(
+        members,
+        learning_rate=here.training.learning_rate,
         weight_decay=here.training.weight_decay,
         capturable=recorded,
-        fused=chosen.type in ("cuda", "cpu"),
     )
     step = Stepper(
         members,
@@ -164,7 +170,7 @@ def in_groups(
         the groups, and the experiments that are trained alone because they have to, with the
         reason; nothing of the latter where everything is.
     """
-    if limit == 1 or (limit is None and device.type != "cuda"):
+    if limit == 1 or (limit is None and not launch_bound(device)):
         return [(member,) for member in members], {}
     place = {"profile": profile, "source": source, "runs": runs}
     waiting = {f"{experiment.name} seed {seed}": (experiment, seed) for experiment, seed in members}
@@ -244,8 +250,7 @@ def train_together(
     if not exhausted:
         return []
     gc.collect()
-    if chosen.type == "cuda":
-        torch.cuda.empty_cache()
+    free_memory(chosen)
     middle = (len(members) + 1) // 2
     halves = members[:middle], members[middle:]
     said = [

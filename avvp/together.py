@@ -38,6 +38,7 @@ from avvp.training import (
     device_of,
     epoch_generator,
     identity_of,
+    launch_bound,
     result_of,
     train_step,
     write_course,
@@ -472,7 +473,7 @@ def fit_together(
     if why := alone_because(config, train):
         raise AvvpError(f"{names[0]} and others cannot be trained together: {why}.")
     device = device_of(networks[0])
-    recorded = device.type == "cuda" if recorded is None else recorded
+    recorded = launch_bound(device) if recorded is None else recorded
     identities = [
         identity_of(train, objective=objective, config=config, seed=seed)
         for objective, seed in zip(objectives, seeds, strict=True)

@@ -269,6 +269,37 @@ def autocast(device: torch.device, precision: Precision):
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+def launch_bound(device: torch.device) -> bool:
+    """Whether small steps take there what launching them takes: several at once are for free."""
+    return device.type == "cuda"
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps of the memory of an accelerator."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def adam(
+    network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0, capturable: bool = False
+) -> torch.optim.Adam:
+    """Adam for all parameters of a network, fused where there is such a form.
+
+    Args:
+        network: on its device.
+        learning_rate, weight_decay: of Adam.
+        capturable: its steps may be recorded; the learning rate is a tensor then.
+    """
+    device = device_of(network)
+    return torch.optim.Adam(
+        network.parameters(),
+        lr=torch.tensor(learning_rate, device=device) if capturable else learning_rate,
+        weight_decay=weight_decay,
+        capturable=capturable,
+        fused=device.type in ("cuda", "cpu"),
+    )
+
+
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The CPU generator that shuffles one epoch; it depends on nothing but (seed, epoch)."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -574,12 +605,11 @@ class Course:
         self._videos, self._epochs = videos, epochs
         self._steps = math.ceil(videos / batch_size)
         self._checkpoint_seconds = checkpoint_seconds
-        self.optimizer = torch.optim.Adam(
-            network.parameters(),
-            lr=torch.tensor(learning_rate, device=self._device) if capturable else learning_rate,
+        self.optimizer = adam(
+            network,
+            learning_rate=learning_rate,
             weight_decay=weight_decay,
             capturable=capturable,
-            fused=self._device.type in ("cuda", "cpu"),
         )
         if optimizer_state:
             self.optimizer.load_state_dict(optimizer_state)
