@@ -7,14 +7,12 @@ it and is what :func:`read_oddities` returns.
 """
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from avvp.atomic import write_text
 from avvp.data.annotations import (
     AUDIO_FILE,
     REPAIRED,
@@ -24,6 +22,7 @@ from avvp.data.annotations import (
 )
 from avvp.errors import AvvpError
 from avvp.events import LABELS
+from avvp.facts import read_facts, write_facts
 from avvp.metrics import evaluate
 from avvp.reference_lines import predictions
 from avvp.results import RESULTS
@@ -136,7 +135,7 @@ def _events(mask: Tensor) -> int:
 
 def write_oddities(path: str | Path, measured: dict[str, Any]) -> None:
     """Write what :func:`measure_oddities` returned, atomically."""
-    write_text(path, json.dumps(measured, indent=2) + "\n")
+    write_facts(path, measured)
 
 
 def read_oddities(path: str | Path = FILE) -> dict[str, Any]:
@@ -145,14 +144,4 @@ def read_oddities(path: str | Path = FILE) -> dict[str, Any]:
     Raises:
         AvvpError: the file is missing, damaged or of another schema.
     """
-    path = Path(path)
-    remedy = "write it anew with 'avvp oddities'"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AvvpError(f"there are no oddities at {path}; {remedy}.") from None
-    except ValueError:
-        raise AvvpError(f"{path} is no JSON, perhaps half written; {remedy}.") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise AvvpError(f"{path} does not hold oddities of schema {SCHEMA}; {remedy}.")
-    return content
+    return read_facts(path, what="oddities", command="avvp oddities", schema=SCHEMA)

@@ -7,7 +7,6 @@ the papers' rows stand to a line is computed from the papers' numbers when asked
 :func:`standing`.
 """
 
-import json
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -17,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avvp.atomic import write_text
 from avvp.data.annotations import AnnotatedSplit, Annotations
-from avvp.errors import AvvpError
 from avvp.event_lengths import LENGTHS, scores_by_length
 from avvp.events import SEGMENTS
+from avvp.facts import read_facts, write_facts
 from avvp.metrics import LEVELS, METRICS, evaluate, evaluate_videos
 from avvp.published import Row, published_cells
 from avvp.repair import repaired_scores
@@ -158,7 +156,7 @@ def measure(annotations: Annotations) -> dict[str, Any]:
 
 def write_lines(path: str | Path, measured: dict[str, Any]) -> None:
     """Write what :func:`measure` returned, atomically."""
-    write_text(path, json.dumps(measured, indent=2) + "\n")
+    write_facts(path, measured)
 
 
 def read_lines(path: str | Path = FILE) -> dict[str, Any]:
@@ -167,17 +165,7 @@ def read_lines(path: str | Path = FILE) -> dict[str, Any]:
     Raises:
         AvvpError: the file is missing, damaged or of another schema.
     """
-    path = Path(path)
-    remedy = "write it anew with 'avvp reference-lines'"
-    if not path.is_file():
-        raise AvvpError(f"there are no reference lines at {path}; {remedy}.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise AvvpError(f"{path} is no JSON, perhaps half written; {remedy}.") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise AvvpError(f"{path} does not hold reference lines of schema {SCHEMA}; {remedy}.")
-    return content
+    return read_facts(path, what="reference lines", command="avvp reference-lines", schema=SCHEMA)
 
 
 class Standing(NamedTuple):
