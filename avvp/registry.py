@@ -303,6 +303,16 @@ def _ma(variant: str, title: str, rows: tuple[Row, ...] = (), **changes: Any) ->
     return Experiment(f"ma/{variant}", title, rows, **(settings | changes))
 
 
+_FLOAT32: dict[str, Any] = {
+    "overrides": dict.fromkeys(
+        ("medium", "full"),
+        (Override("training.precision", "float32", "to see what bfloat16 does to the scores"),),
+    ),
+    "profiles": ("medium", "full"),
+}
+"""The same experiment without bfloat16, where a profile has it."""
+
+
 def _refined(
     variant: str,
     title: str,
@@ -498,6 +508,7 @@ REGISTRY: dict[str, Experiment] = {
             model="han",
             objective=Objective(visual_smoothing=0.0),
         ),
+        Experiment("han/float32", "HAN, in float32", model="han", **_FLOAT32),
         Experiment(
             "reference/linear",
             "Linear, mean pooling",
@@ -590,6 +601,7 @@ REGISTRY: dict[str, Experiment] = {
             objective=Objective(),
             core=True,
         ),
+        _ma("c_float32", "MA (C), in float32", **_FLOAT32),
         _refined("cr", "MA (C+R)", _MA_CR_ROWS, core=True, embedded=True),
         _refined(
             "cr_audio",

@@ -24,11 +24,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 from IPython.display import Markdown
 
 from avvp.atomic import atomic_path
 from avvp.bench import bench_tables, read_benches
 from avvp.cells import code, listed, show, show_text
+from avvp.claims import compare
 from avvp.costs import cost_table, foretold, made_table, replay
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, open_source
@@ -36,8 +38,10 @@ from avvp.fan_out import in_waves, reproduce
 from avvp.figures import note, use_style
 from avvp.figures.costs import costs_of_runs, time_left_replayed
 from avvp.groups import shape_of, trained_alone
+from avvp.metrics import METRICS
 from avvp.results import RESULTS, RUNS, find_runs
-from avvp.tables import COMMITTED, profile_table
+from avvp.significance import read_scores
+from avvp.tables import COMMITTED, KINDS, profile_table
 from avvp.time_left import TimeLeft, in_words, scaled
 from avvp.together import Together
 from avvp.training import Course
@@ -131,6 +135,49 @@ Markdown(
 
 # %% tags=["hide-input"]
 made_table([run for found in committed.values() for run in found])
+
+# %% [markdown]
+# ## What bfloat16 does to the scores
+#
+# The profiles that the committed runs belong to take matrix products in bfloat16, which has three
+# decimal digits: weights, Adam and losses stay in float32, and so does MGN's attention. On a GPU that
+# is faster, on a processor without such instructions it is not ({doc}`90_status` lists the seconds of
+# each run). What does it cost in points? Two experiments are trained in float32 as well, with the same
+# seeds:
+
+# %% tags=["hide-input"]
+IN_FLOAT32 = {"han/han": "han/float32", "ma/c": "ma/c_float32"}
+roots = {} if data == "sim" else place | {"roots": [RUNS, RESULTS]}
+_, scores = read_scores([*IN_FLOAT32, *IN_FLOAT32.values()], **roots)
+columns, apart, unclear = {}, [], 0
+for short, long in IN_FLOAT32.items():
+    if not {short, long} <= scores.keys():
+        continue
+    n = min(len(scores[name].means) for name in (short, long))
+    one, other = scores[short], scores[long]
+    by_video = (one.per_video[:n] - other.per_video[:n]).mean(axis=0)  # (N, 10)
+    found = [
+        compare(one.means[:n, i], other.means[:n, i], by_video[:, i]) for i in range(len(METRICS))
+    ]
+    columns[f"{REGISTRY[short].title}, {n} seed{'s' * (n > 1)}"] = [
+        f"{c.difference:+.1f}" + (f" ± {c.half_width:.1f}" if c.half_width else "") for c in found
+    ]
+    apart += [abs(c.difference) for c in found]
+    unclear += sum(c.half_width is None or abs(c.difference) <= c.half_width for c in found)
+metrics = [f"{KINDS[kind]}, {level}" for level, kind in (key.split("/") for key in METRICS)]
+show_text(
+    pd.DataFrame({"bfloat16 minus float32, points": metrics} | columns), right=len(columns)
+) if columns else Markdown("Not run yet: `avvp reproduce --profile medium --only '*float32'`.")
+
+# %% tags=["hide-input"]
+Markdown(
+    f"The largest of {len(apart)} differences is {max(apart):.1f} points, and {unclear} of them "
+    "are not clear of zero (95 % intervals over seeds and test videos, not corrected for their "
+    "number). The runs in float32 are `avvp reproduce --profile medium --only '*float32'`"
+    + (", on simulated LLP." if data == "sim" else ".")
+    if columns
+    else "There is nothing to compare yet."
+)
 
 # %% [markdown]
 # ## Cut off, and on again
