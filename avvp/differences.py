@@ -649,6 +649,12 @@ def drawable(
     return sorted(chosen.values(), key=lambda pair: -abs(pair[1].points))
 
 
+def _continued(sentence: str) -> str:
+    """A sentence after a colon: in small letters, unless it begins with a name or a symbol."""
+    named = len(sentence.split()[0]) > 1 and not sentence[1].islower()
+    return sentence if named else sentence[0].lower() + sentence[1:]
+
+
 def differences_table(
     differences: Sequence[Difference], effects: Mapping[str, Effect], *, caption: str
 ) -> Table:
@@ -666,9 +672,9 @@ def differences_table(
         effect = effects[row.id]
         told = effect.told + (f" {row.note}" if row.note else "")
         if row.measure in ("no_effect", "not_measured"):
-            told = f"{effect.told.rstrip('.')}: {row.note[0].lower()}{row.note[1:]}"
+            told = f"{effect.told.rstrip('.')}: {_continued(row.note)}"
         if row.here != AS_RELEASED:
-            told += f" *Here: {row.here[0].lower()}{row.here[1:]}.*"
+            told += f" *Here: {_continued(row.here)}.*"
         subject = f"{{doc}}`{row.subject} <{row.chapter}>` ({row.source})"
         lines.append([subject, row.says, row.does, told])
     if not contradictory:

@@ -63,7 +63,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             "medium",
-            "a processor over lunch",
+            "a processor, a night a seed",
             epochs=12,
             seeds=3,
             precision="bfloat16",

@@ -261,7 +261,7 @@ if sized:
     wide = [row for row, effect in tested if effect.half_width is not None]
     if wide:
         said.append(
-            f"Of {len(wide)} that have an interval on test videos, {len(clear)} leave out zero"
+            f"Of {len(wide)} that have an interval on test videos, {len(clear)} leave{'s' * (len(clear) == 1)} out zero"
             + (f": {listed(clear)}." if clear else ".")
         )
     single = [(row, effect) for row, effect in sized if effect.single]

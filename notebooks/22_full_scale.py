@@ -140,10 +140,9 @@ made_table([run for found in committed.values() for run in found])
 # ## What bfloat16 does to the scores
 #
 # The profiles that the committed runs belong to take matrix products in bfloat16, which has three
-# decimal digits: weights, Adam and losses stay in float32, and so does MGN's attention. On a GPU that
-# is faster, on a processor without such instructions it is not ({doc}`90_status` lists the seconds of
-# each run). What does it cost in points? Two experiments are trained in float32 as well, with the same
-# seeds:
+# decimal digits; weights, Adam and losses stay in float32, and so does MGN's attention. The tables
+# above say how much time it saves on a device that has instructions for it. What does it cost in
+# points? Two experiments are trained in float32 as well, with the same seeds:
 
 # %% tags=["hide-input"]
 IN_FLOAT32 = {"han/han": "han/float32", "ma/c": "ma/c_float32"}

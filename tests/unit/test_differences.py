@@ -338,6 +338,9 @@ def test_the_table_says_where_runs_come_from_and_why_nothing_is_measured(roots):
     assert "| {doc}`A flag <10_grouping>` (5.3.1) | yes | no | " in table
     assert "level. More differs. |" in table
     assert "| None: nothing calls it. *Here: left out.* |" in table
+    for here in ("MGN's loss", "HAN's file", "R(2+1)D-18", "F-score"):
+        named = [idle._replace(here=here)]
+        assert f"*Here: {here}.*" in differences_table(named, effects(named, **roots), caption="")
     contradiction = [idle._replace(part="paper")]
     table = differences_table(contradiction, effects(contradiction, **roots), caption="")
     assert "| In one place | In another |" in table
