@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from avvp.claims import ALPHA
+from avvp.claims import ALPHA, Comparison, compare
 from avvp.errors import AvvpError
 from avvp.experiments import get_profile, is_current, open_source
 from avvp.metrics import METRICS
@@ -146,6 +146,25 @@ def measure_chance(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> Chanc
         len(known),
         videos,
     )
+
+
+def compare_scores(one: Scores, other: Scores) -> list[Comparison]:
+    """``one`` minus ``other`` in the ten metrics, in points, by as many seeds as both have.
+
+    See :func:`avvp.claims.compare`; without a second seed a side the differences have no interval.
+
+    Raises:
+        AvvpError: the two were not scored on as many videos.
+    """
+    if one.per_video.shape[1:] != other.per_video.shape[1:]:
+        sizes = [f"{side.per_video.shape[1]:,}" for side in (one, other)]
+        raise AvvpError(f"One side was scored on {sizes[0]} videos and the other on {sizes[1]}.")
+    n = min(len(one.means), len(other.means))
+    by_video = (one.per_video[:n] - other.per_video[:n]).mean(axis=0)  # (N, 10)
+    return [
+        compare(one.means[:n, column], other.means[:n, column], by_video[:, column])
+        for column in range(len(METRICS))
+    ]
 
 
 def _known(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> list[Pair]:

@@ -30,7 +30,6 @@ from IPython.display import Markdown
 from avvp.atomic import atomic_path
 from avvp.bench import bench_tables, read_benches
 from avvp.cells import code, listed, show, show_text
-from avvp.claims import compare
 from avvp.costs import cost_table, foretold, made_table, replay
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, open_source
@@ -40,7 +39,7 @@ from avvp.figures.costs import costs_of_runs, time_left_replayed
 from avvp.groups import shape_of, trained_alone
 from avvp.metrics import METRICS
 from avvp.results import RESULTS, RUNS, find_runs
-from avvp.significance import read_scores
+from avvp.significance import compare_scores, read_scores
 from avvp.tables import COMMITTED, KINDS, profile_table
 from avvp.time_left import TimeLeft, in_words, scaled
 from avvp.together import Together
@@ -153,11 +152,7 @@ for short, long in IN_FLOAT32.items():
     if not {short, long} <= scores.keys():
         continue
     n = min(len(scores[name].means) for name in (short, long))
-    one, other = scores[short], scores[long]
-    by_video = (one.per_video[:n] - other.per_video[:n]).mean(axis=0)  # (N, 10)
-    found = [
-        compare(one.means[:n, i], other.means[:n, i], by_video[:, i]) for i in range(len(METRICS))
-    ]
+    found = compare_scores(scores[short], scores[long])
     columns[f"{REGISTRY[short].title}, {n} seed{'s' * (n > 1)}"] = [
         f"{c.difference:+.1f}" + (f" ± {c.half_width:.1f}" if c.half_width else "") for c in found
     ]

@@ -10,7 +10,15 @@ from avvp.claims import compare
 from avvp.errors import AvvpError
 from avvp.metrics import METRICS
 from avvp.results import RESULTS
-from avvp.significance import POWER, Chance, Scores, measure_chance, open_chance, read_scores
+from avvp.significance import (
+    POWER,
+    Chance,
+    Scores,
+    compare_scores,
+    measure_chance,
+    open_chance,
+    read_scores,
+)
 
 VIDEOS = 400
 
@@ -66,6 +74,20 @@ def test_the_parts_are_found_again():
     assert found.video_of_seed.mean() == pytest.approx(8.0 * math.sqrt(2), rel=0.03)
     assert (found.least_video <= found.video).all() and (found.video <= found.most_video).all()
     assert (found.freedom, found.experiments, found.pairs, found.videos) == (200, 40, 39, VIDEOS)
+
+
+def test_two_sides_are_compared_by_the_rule_for_claims():
+    rng = np.random.default_rng(3)
+    one, other = (drawn(rng, seeds=n, level=x, seed=1.0, video=9.0) for n, x in ((3, 60), (2, 50)))
+    found = compare_scores(one, other)
+    apart = (one.per_video[:2].mean(axis=0) - other.per_video.mean(axis=0))[:, 4]
+    assert found[4] == compare(one.means[:2, 4], other.means[:, 4], apart)
+    assert len(found) == len(METRICS)
+    single = compare_scores(one, drawn(rng, seeds=1))
+    assert single[0].half_width is None
+    fewer = Scores(one.means, one.per_video[:, :-1])
+    with pytest.raises(AvvpError, match=f"on {VIDEOS - 1} videos and the other on {VIDEOS}"):
+        compare_scores(fewer, other)
 
 
 def test_it_is_the_error_of_the_rule_for_claims():
