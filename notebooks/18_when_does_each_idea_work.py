@@ -263,7 +263,7 @@ measured = {
         for pair in PAIRS.values()
     }
 }
-for larger in [PROFILES[name] for name in COMMITTED]:
+for larger in [PROFILES[name] for name in reversed(COMMITTED)]:
     _, scores = read_scores(
         {name for pair in PAIRS.values() for name in pair[1:]}, profile=larger.name
     )
@@ -274,6 +274,8 @@ for larger in [PROFILES[name] for name in COMMITTED]:
     }
 rows = []
 for scale, gained in measured.items():
+    if not any(gained.values()):
+        continue
     row = {"profile": scale.name, "training videos": f"{scale.train:,}"}
     for pair in PAIRS.values():
         gain = gained.get(pair)

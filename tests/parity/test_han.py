@@ -9,21 +9,15 @@ import torch
 from avvp.errors import AvvpError
 from avvp.losses import Objective, weak_targets
 from avvp.models import build, load_released
-from avvp.models.released import count_elements, released_name
-from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
-
-PROBABILITY, LOSS, GRADIENT, ZERO_GRADIENT, TRAJECTORY = 5e-6, 1e-5, 1e-4, 1e-6, 1e-4
+from avvp.models.released import count_elements
+from avvp.parity import names_and_shapes, open_golden, rule_state
+from tests.parity.agreement import LOSS, PROBABILITY, check_five_steps, check_gradients
 
 
 @pytest.fixture(scope="module")
 def reference(golden):
     archive, meta = open_golden(golden, "han.npz")
     return archive, rule_state(names_and_shapes(archive), meta["norm_weight_names"])
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return rule_inputs()
 
 
 def stacked(parsing):
@@ -64,40 +58,17 @@ def test_loss_and_gradients(reference, inputs):
     assert abs(total.item() - archive["loss"]) < LOSS
     ours = [parts[name].item() for name in ("audio", "visual", "video")]
     np.testing.assert_allclose(ours, archive["loss_parts"], atol=LOSS, rtol=0)
-
-    wanted = dict(zip(archive["grad_names"].tolist(), archive["grad_norms"], strict=True))
-    zero = set(archive["zero_grad_names"].tolist())
-    norms = {released_name("han", n): p.grad.norm().item() for n, p in network.named_parameters()}
-    assert set(norms) == set(wanted)
-    for name, norm in norms.items():
-        if name in zero:
-            assert abs(norm - wanted[name]) < ZERO_GRADIENT, name
-        else:
-            assert abs(norm - wanted[name]) < GRADIENT * wanted[name], name
+    check_gradients("han", network, archive)
 
 
 def test_five_steps_of_adam(reference, inputs):
     archive, state = reference
-    *features, labels = inputs
-    network = load_released("han", state).double()
-    features = [x.double() for x in features]
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    objective, targets, losses = Objective(), weak_targets(labels), []
-    for _ in range(5):
-        optimizer.zero_grad()
-        total, _ = objective(network(*features), targets)
-        losses.append(total.item())
-        total.backward()
-        optimizer.step()
-    parsing = network(*features)
-    losses.append(objective(parsing, targets)[0].item())
-    np.testing.assert_allclose(losses, archive["loss_traj"], atol=TRAJECTORY, rtol=0)
-    np.testing.assert_allclose(
-        stacked(parsing).detach(), archive["post5_frame_prob"], atol=5e-3, rtol=0
-    )
-    np.testing.assert_allclose(
-        parsing.video.detach(), archive["post5_global_prob"], atol=5e-3, rtol=0
-    )
+    parsing = check_five_steps(load_released("han", state), Objective(), inputs, archive)
+    for ours, key in (
+        (stacked(parsing), "post5_frame_prob"),
+        (parsing.video, "post5_global_prob"),
+    ):
+        np.testing.assert_allclose(ours.detach(), archive[key], atol=5e-3, rtol=0)
 
 
 def test_the_never_used_half_is_named_and_counted(reference):

@@ -10,11 +10,11 @@ from avvp.losses import ContrastiveObjective, contrast, weak_targets
 from avvp.models import load_released
 from avvp.models.han import HAN
 from avvp.models.layers import segment_similarity
-from avvp.models.released import count_elements, released_name
-from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
+from avvp.models.released import count_elements
+from avvp.parity import names_and_shapes, open_golden, rule_state
 from avvp.refinement import exchanged
+from tests.parity.agreement import LOSS, PROBABILITY, check_five_steps, check_gradients
 
-PROBABILITY, LOSS, GRADIENT, ZERO_GRADIENT, TRAJECTORY = 5e-6, 1e-5, 1e-4, 1e-6, 1e-4
 TEMPERATURE = 0.2
 
 
@@ -22,11 +22,6 @@ TEMPERATURE = 0.2
 def reference(golden):
     archive, meta = open_golden(golden, "ma.npz")
     return archive, rule_state(names_and_shapes(archive), meta["norm_weight_names"])
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return rule_inputs()
 
 
 def stacked(parsing):
@@ -75,33 +70,12 @@ def test_loss_and_gradients(reference, inputs):
     assert abs(total.item() - archive["loss"]) < LOSS
     ours = [parts[name].item() for name in ("audio", "visual", "video", "contrastive")]
     np.testing.assert_allclose(ours, archive["loss_parts"], atol=LOSS, rtol=0)
-
-    wanted = dict(zip(archive["grad_names"].tolist(), archive["grad_norms"], strict=True))
-    zero = set(archive["zero_grad_names"].tolist())
-    norms = {released_name("ma", n): p.grad.norm().item() for n, p in network.named_parameters()}
-    assert set(norms) == set(wanted)
-    for name, norm in norms.items():
-        if name in zero:
-            assert abs(norm - wanted[name]) < ZERO_GRADIENT, name
-        else:
-            assert abs(norm - wanted[name]) < GRADIENT * wanted[name], name
+    check_gradients("ma", network, archive)
 
 
 def test_five_steps_of_adam(reference, inputs):
     archive, state = reference
-    *features, labels = inputs
-    network = load_released("ma", state).double()
-    features = [x.double() for x in features]
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    objective, targets, losses = ContrastiveObjective(), weak_targets(labels), []
-    for _ in range(5):
-        optimizer.zero_grad()
-        total, _ = objective(network(*features), targets)
-        losses.append(total.item())
-        total.backward()
-        optimizer.step()
-    losses.append(objective(network(*features), targets)[0].item())
-    np.testing.assert_allclose(losses, archive["loss_traj"], atol=TRAJECTORY, rtol=0)
+    check_five_steps(load_released("ma", state), ContrastiveObjective(), inputs, archive)
 
 
 def test_the_never_used_entries_are_named_and_counted(reference):

@@ -7,10 +7,10 @@ import torch
 from avvp.errors import AvvpError
 from avvp.losses import Objective, weak_targets
 from avvp.models import build, load_released
-from avvp.models.released import count_elements, released_name
-from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
+from avvp.models.released import count_elements
+from avvp.parity import names_and_shapes, open_golden, rule_state
+from tests.parity.agreement import LOSS, PROBABILITY, check_five_steps, check_gradients
 
-PROBABILITY, LOSS, GRADIENT, ZERO_GRADIENT, TRAJECTORY = 5e-6, 1e-5, 1e-4, 1e-6, 1e-4
 ASSIGNMENTS = ["soft_soft", "hard_soft", "soft_hard", "hard_hard"]
 OBJECTIVE = Objective(
     weights=dict.fromkeys(("video", "audio", "visual", "token_class"), 1.0)
@@ -21,11 +21,6 @@ OBJECTIVE = Objective(
 def reference(golden):
     archive, meta = open_golden(golden, "mgn.npz")
     return archive, rule_state(names_and_shapes(archive), meta["norm_weight_names"])
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    return rule_inputs()
 
 
 @pytest.fixture(scope="module", params=ASSIGNMENTS)
@@ -71,35 +66,12 @@ def test_loss_and_gradients(reference, inputs, pair):
     for modality, part in (("audio", class_audio), ("visual", class_visual)):
         logits = parsing.extras[f"token_logits_{modality}"]
         assert abs(torch.nn.functional.cross_entropy(logits, own).item() - part) < LOSS
-
-    names, norms = archive[f"{pair}__grad_names"].tolist(), archive[f"{pair}__grad_norms"]
-    wanted = dict(zip(names, norms, strict=True))
-    zero = set(archive[f"{pair}__zero_grad_names"].tolist())
-    assert len(zero) == 12
-    norms = {released_name("mgn", n): p.grad.norm().item() for n, p in network.named_parameters()}
-    assert set(norms) == set(wanted)
-    for name, norm in norms.items():
-        if name in zero:
-            assert abs(norm - wanted[name]) < ZERO_GRADIENT, name
-        else:
-            assert abs(norm - wanted[name]) < GRADIENT * wanted[name], name
+    assert len(check_gradients("mgn", network, archive, f"{pair}__")) == 12
 
 
 def test_five_steps_of_adam(reference, inputs, pair):
     archive, state = reference
-    *features, labels = inputs
-    network = network_of(pair, state).double()
-    features = [x.double() for x in features]
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    targets, losses = weak_targets(labels), []
-    for _ in range(5):
-        optimizer.zero_grad()
-        total, _ = OBJECTIVE(network(*features), targets)
-        losses.append(total.item())
-        total.backward()
-        optimizer.step()
-    losses.append(OBJECTIVE(network(*features), targets)[0].item())
-    np.testing.assert_allclose(losses, archive[f"{pair}__loss_traj"], atol=TRAJECTORY, rtol=0)
+    check_five_steps(network_of(pair, state), OBJECTIVE, inputs, archive, f"{pair}__")
 
 
 def test_segments_hardly_differ_over_time(reference, inputs):
