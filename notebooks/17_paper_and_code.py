@@ -242,8 +242,8 @@ sized = [(row, effect) for row, effect in drawn if row.part == "code"]
 said.append(
     f"Of {len(in_code)} differences between code and paper {outcomes['no effect']} cannot change a "
     f"score, {outcomes['measured']} are measured in points, {outcomes['settled']} by counting, "
-    f"{outcomes['not run']} wait for their runs, and for {outcomes['not measured']} there is nothing "
-    "to compare with."
+    + f"{outcomes['not run']} wait for their runs, " * bool(outcomes["not run"])
+    + f"and for {outcomes['not measured']} there is nothing to compare with."
 )
 if sized:
     (row, effect), *_ = sized
