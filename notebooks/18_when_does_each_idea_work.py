@@ -331,6 +331,62 @@ show_text(rows)
 # %% [markdown]
 # *Clearly* means that the change exceeds the two intervals added in quadrature.
 #
+# ### What contrast holds on to
+#
+# Two things tell the network which second of the image belongs to a second of the sound
+# ({doc}`08_contrastive_learning`): events that come and go in both, and the style that both share.
+# The first is what the paper hopes for. Asynchrony takes it away, and `shared_dynamics` at 0 takes
+# the second. How hard the question is for the trained network shows in its contrastive loss, at the
+# end of training and on training videos.
+
+# %% tags=["hide-input"]
+answered: dict[str, list[tuple[float, float]]] = {}
+rows = []
+for name in ("shared_dynamics", "asynchrony"):
+    curve = next(c for c in curves[PAIRS["C"].title] if c.parameter.name == name)
+    for gain in curve.gains:
+        found = swept.runs.get((gain.world, PAIRS["C"].better), {})
+        if not found or gain.comparison is None:
+            continue
+        loss = float(np.mean([read_arrays(path)["history/contrastive"][-1] for path in found]))
+        answered.setdefault(name, []).append((loss, gain.comparison.difference))
+        rows.append(
+            {
+                "world": curve.parameter.at(gain.value),
+                "contrastive loss (nats)": f"{loss:.2f}",
+                "gain in Type@AV": f"{gain.comparison.difference:+.1f}",
+            }
+        )
+show_text(rows, right=2) if rows else Markdown("No run of the sweep is there yet: `avvp sweep`.")
+
+# %% tags=["hide-input"]
+said = "It takes both axes of the sweep to say more."
+if {len(points) for points in answered.values()} == {3} and len(answered) == 2:
+    apart = {name: points[-1][0] - points[0][0] for name, points in answered.items()}
+    easier = sorted(answered["shared_dynamics"])
+    said = (
+        f"Guessing at random costs {np.log(10):.2f} nats. From none to the most of shared dynamics the "
+        f"loss changes by {apart['shared_dynamics']:+.2f}, from none to the most of asynchrony by "
+        f"{apart['asynchrony']:+.2f}. "
+    )
+    if abs(apart["asynchrony"]) < 0.1 * abs(apart["shared_dynamics"]):
+        said += (
+            "Moving the image's events away from the sound's makes the question no harder, so the "
+            "network does not answer it by events. It answers by style. "
+        )
+    if easier[0][1] < easier[-1][1]:
+        said += (
+            f"And the better it answers, the more that costs: {easier[-1][1]:+.1f} points where the "
+            f"loss is highest, {easier[0][1]:+.1f} where it is lowest. In this simulator the style says "
+            "nothing about classes, and what the network keeps of it stands in the way of what it "
+            "keeps of them. If on LLP the things that change together in sound and image are the "
+            "events themselves, contrast has something to gain there; these worlds do not have that."
+        )
+    else:
+        said += "What it learns by that does not cost more where the loss is lower."
+Markdown(said)
+
+# %% [markdown]
 # ## The paper's own knobs
 #
 # MA's loss has a temperature (0.2) and a smoothed target (0.1; the code smooths it, the paper does
