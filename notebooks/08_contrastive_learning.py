@@ -526,7 +526,7 @@ Markdown(
     "`shared_dynamics` at 0 the task cannot be solved there, and a network that is asked to solve it "
     "can only learn to tell noise by heart. Real videos have such shared dynamics too, from camera "
     "cuts to gestures, but nobody has measured how much. So what this chapter finds about the "
-    "contrastive term depends on `shared_dynamics`, and a later chapter turns it."
+    "contrastive term depends on `shared_dynamics`; {doc}`18_when_does_each_idea_work` turns it."
 )
 
 # %% [markdown]
