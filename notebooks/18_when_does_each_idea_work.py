@@ -462,4 +462,27 @@ said += [
     f"{listed(verdict.depends_on)}."
     for verdict in touched
 ]
+fixed = [
+    (title, curve)
+    for title, own in curves.items()
+    for curve in own
+    if curve.outcome == "depends" and curve.parameter.calibrated
+]
+if fixed:
+    said.append(
+        "\nAn axis that LLP fixes takes no certainty away, for there LLP's own value says on which side "
+        "of the turn it lies:\n"
+    )
+for title, curve in fixed:
+    # LLP has more training videos than any of these worlds; of all else the default is LLP's.
+    at_llp = [gain for gain in curve.gains if gain.world == DEFAULT_WORLD]
+    (gain,) = curve.gains[-1:] if curve.parameter.name == "train" else at_llp
+    if gain.comparison is None:
+        continue
+    half = gain.comparison.half_width
+    said.append(
+        f"- {title[0].upper()}{title[1:]} turns along {curve.parameter.title}. At the value nearest to "
+        f"LLP's, {curve.parameter.at(gain.value)}, it changes Type@AV by "
+        f"{gain.comparison.difference:+.1f}" + (f" ± {half:.1f} points." if half else " points.")
+    )
 Markdown("\n".join([said[0], "", *said[1:]]))
