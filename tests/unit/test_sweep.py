@@ -155,7 +155,9 @@ def test_the_command_says_what_is_missing(tiny, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_committed_runs_of_the_sweep_belong_to_it():
+def test_the_committed_sweep_is_whole_and_nothing_else(tmp_path):
+    assert not sum(told.missing for told in progress(runs=tmp_path, results=RESULTS))
     wanted = {(point.world, name) for point in points() for name in point.experiments}
-    found = find_runs(RESULTS, profile=SWEEP.name).values()
-    assert {(run.data, run.experiment) for run in found} <= wanted
+    found = find_runs(RESULTS, data="sim*", profile=SWEEP.name).values()
+    assert {(run.data, run.experiment) for run in found} == wanted
+    assert len(found) == sum(told.runs for told in progress(runs=tmp_path, results=RESULTS))
