@@ -21,8 +21,9 @@ APART = 0.13
 def gains(curves: Mapping[str, Sequence[Curve]], *, ylabel: str, columns: int = 3) -> Figure:
     """Gains against the values of parameters: one panel a parameter, one line a method.
 
-    A large marker is the mean over seeds, a dot one seed, a bar the 95 % interval. A panel that
-    has no run yet says so; the default world is the same in all panels and shaded.
+    A large marker is the mean over seeds, a dot one seed, a bar the 95 % interval. A method that
+    was trained at one value of a parameter only is left out of that panel, and a panel without
+    other values than the default says so. The default world is the same in all panels, and shaded.
 
     Args:
         curves: title of a method -> its curves, one a parameter; each method has the same ones.
@@ -46,7 +47,7 @@ def gains(curves: Mapping[str, Sequence[Curve]], *, ylabel: str, columns: int = 
         for place, ((_, curve), style) in enumerate(zip(mine, STYLES, strict=False)):
             shift = APART * (place - (len(mine) - 1) / 2)
             points = [(x + shift, g) for x, g in enumerate(curve.gains) if g.comparison]
-            if not points:
+            if len(points) < 2:
                 continue
             ax.errorbar(
                 [x for x, _ in points],
