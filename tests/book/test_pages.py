@@ -73,7 +73,15 @@ def test_pages_in_a_browser(published_book, site, browser, width, scheme):
     wrong: list[str] = []
     page.on("console", lambda m: m.type in ("error", "warning") and wrong.append(f"says {m.text}"))
     page.on("pageerror", lambda error: wrong.append(f"raises {error}"))
-    page.on("requestfailed", lambda request: wrong.append(f"failed to get {request.url}"))
+    # Chromium gives up the icon of the page before when it goes on to the next. What is not there
+    # fails in another way: with a status.
+    page.on(
+        "requestfailed",
+        lambda request: (
+            request.failure == "net::ERR_ABORTED"
+            or wrong.append(f"failed to get {request.url}: {request.failure}")
+        ),
+    )
     page.on("response", lambda r: r.status >= 400 and wrong.append(f"{r.status} for {r.url}"))
     page.on(
         "request",
