@@ -281,7 +281,7 @@ for scale, gained in measured.items():
         gain = gained.get(pair)
         half = gain and gain.half_width
         row[pair.title] = (f"{gain.difference:+.1f}" if gain else "not run") + (
-            f" ± {half:.1f}" if half else ""
+            f"\u00a0±\u00a0{half:.1f}" if half else ""
         )
     rows.append(row)
 show_text(rows, right=len(PAIRS))
@@ -404,7 +404,9 @@ for name in KNOBS:
             row[title] = "not run"
             continue
         half = gain.comparison.half_width
-        row[title] = f"{gain.comparison.difference:+.1f}" + (f" ± {half:.1f}" if half else "")
+        row[title] = f"{gain.comparison.difference:+.1f}" + (
+            f"\u00a0±\u00a0{half:.1f}" if half else ""
+        )
     rows.append(row)
 show_text(rows, right=3)
 

@@ -154,7 +154,8 @@ for short, long in IN_FLOAT32.items():
     n = min(len(scores[name].means) for name in (short, long))
     found = compare_scores(scores[short], scores[long])
     columns[f"{REGISTRY[short].title}, {n} seed{'s' * (n > 1)}"] = [
-        f"{c.difference:+.1f}" + (f" ± {c.half_width:.1f}" if c.half_width else "") for c in found
+        f"{c.difference:+.1f}" + (f"\u00a0±\u00a0{c.half_width:.1f}" if c.half_width else "")
+        for c in found
     ]
     apart += [abs(c.difference) for c in found]
     unclear += sum(c.half_width is None or abs(c.difference) <= c.half_width for c in found)
