@@ -148,7 +148,7 @@ made_table([run for found in committed.values() for run in found])
 IN_FLOAT32 = {"han/han": "han/float32", "ma/c": "ma/c_float32"}
 roots = {} if data == "sim" else place | {"roots": [RUNS, RESULTS]}
 _, scores = read_scores([*IN_FLOAT32, *IN_FLOAT32.values()], **roots)
-columns, apart, of_one_seed, unclear = {}, [], [], 0
+columns, apart, of_one_seed, clear = {}, [], [], 0
 for short, long in IN_FLOAT32.items():
     if not {short, long} <= scores.keys():
         continue
@@ -160,7 +160,7 @@ for short, long in IN_FLOAT32.items():
     ]
     apart += [abs(c.difference) for c in found]
     of_one_seed.append(np.abs(scores[short].means[:n] - scores[long].means[:n]).max())
-    unclear += sum(c.half_width is None or abs(c.difference) <= c.half_width for c in found)
+    clear += sum(abs(c.difference) > (c.half_width or np.inf) for c in found)
 metrics = [f"{KINDS[kind]}, {level}" for level, kind in (key.split("/") for key in METRICS)]
 show_text(
     pd.DataFrame({"bfloat16 minus float32, points": metrics} | columns), right=len(columns)
@@ -168,8 +168,8 @@ show_text(
 
 # %% tags=["hide-input"]
 Markdown(
-    f"The largest of {len(apart)} differences is {max(apart):.1f} points, and {unclear} of them "
-    "are not clear of zero (95 % intervals over seeds and test videos, not corrected for their "
+    f"The largest of {len(apart)} differences is {max(apart):.1f} points, and "
+    f"{clear or 'none'} of them {'are' if clear > 1 else 'is'} clear of zero (95 % intervals over seeds and test videos, not corrected for their "
     "number). Of a single seed, which begins with the same weights in both, no score moves by more "
     f"than {max(of_one_seed):.1f} points. The runs in float32 are `avvp reproduce --profile medium --only '*float32'`"
     + (", on simulated LLP." if data == "sim" else ".")
