@@ -120,6 +120,12 @@ class Comparison(NamedTuple):
         return float(stats.t.ppf(1 - ALPHA / 2, self.freedom)) * self.error
 
     @property
+    def in_words(self) -> str:
+        """``+1.2 ± 0.3``, on one line; without an error the difference alone."""
+        half = self.half_width
+        return f"{self.difference:+.1f}" + (f"\u00a0±\u00a0{half:.1f}" if half else "")
+
+    @property
     def p(self) -> float:
         """Two-sided; not corrected."""
         if self.error is None or not self.difference:

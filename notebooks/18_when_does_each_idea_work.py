@@ -279,10 +279,7 @@ for scale, gained in measured.items():
     row = {"profile": scale.name, "training videos": f"{scale.train:,}"}
     for pair in PAIRS.values():
         gain = gained.get(pair)
-        half = gain and gain.half_width
-        row[pair.title] = (f"{gain.difference:+.1f}" if gain else "not run") + (
-            f"\u00a0±\u00a0{half:.1f}" if half else ""
-        )
+        row[pair.title] = gain.in_words if gain else "not run"
     rows.append(row)
 show_text(rows, right=len(PAIRS))
 
@@ -400,13 +397,7 @@ for name in KNOBS:
     row = {"method": f"MA ({'C+R' if method == 'cr' else 'C'})", "instead": knob.replace("_", " ")}
     for metric, title in SHOWN.items():
         gain = swept.gain(name, f"ma/{method}", metric, DEFAULT_WORLD)
-        if gain.comparison is None:
-            row[title] = "not run"
-            continue
-        half = gain.comparison.half_width
-        row[title] = f"{gain.comparison.difference:+.1f}" + (
-            f"\u00a0±\u00a0{half:.1f}" if half else ""
-        )
+        row[title] = gain.comparison.in_words if gain.comparison else "not run"
     rows.append(row)
 show_text(rows, right=3)
 
@@ -481,10 +472,9 @@ for title, curve in fixed:
     (gain,) = curve.gains[-1:] if curve.parameter.name == "train" else at_llp
     if gain.comparison is None:
         continue
-    half = gain.comparison.half_width
     said.append(
         f"- {title[0].upper()}{title[1:]} turns along {curve.parameter.title}. At the value nearest to "
         f"LLP's, {curve.parameter.at(gain.value)}, it changes Type@AV by "
-        f"{gain.comparison.difference:+.1f}" + (f" ± {half:.1f} points." if half else " points.")
+        f"{gain.comparison.in_words} points."
     )
 Markdown("\n".join([said[0], "", *said[1:]]))

@@ -154,10 +154,7 @@ for short, long in IN_FLOAT32.items():
         continue
     n = min(len(scores[name].means) for name in (short, long))
     found = compare_scores(scores[short], scores[long])
-    columns[f"{REGISTRY[short].title}, {n} seed{'s' * (n > 1)}"] = [
-        f"{c.difference:+.1f}" + (f"\u00a0±\u00a0{c.half_width:.1f}" if c.half_width else "")
-        for c in found
-    ]
+    columns[f"{REGISTRY[short].title}, {n} seed{'s' * (n > 1)}"] = [c.in_words for c in found]
     apart += [abs(c.difference) for c in found]
     of_one_seed.append(np.abs(scores[short].means[:n] - scores[long].means[:n]).max())
     clear += sum(abs(c.difference) > (c.half_width or np.inf) for c in found)

@@ -628,3 +628,8 @@ def test_claimed_counts_and_sizes_are_printed(claim):
     }
     if claim.metric == "size":
         assert claim.claimed in printed(claim.better, claim.paper, key)
+
+
+def test_a_comparison_in_words():
+    assert module.Comparison(-1.25).in_words == "-1.2"
+    assert module.Comparison(3.0, 1.0, math.inf).in_words == "+3.0\u00a0±\u00a02.0"
