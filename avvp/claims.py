@@ -401,18 +401,11 @@ def _obstacles(claim: Claim, sides: _Sides) -> list[str]:
     found = []
     if sides[0].profile not in COMMITTED:
         found.append(f"profile {sides[0].profile} decides no claim")
-    few = [
-        f"{len(side.runs)} of {name}"
-        for name, side in zip(claim.experiments, sides, strict=True)
-        if len(side.runs) < MIN_SEEDS
-    ]
-    if few:
-        found.append(f"it takes {MIN_SEEDS} seeds of each, and there are {' and '.join(few)}")
-    found += [
-        f"{name} is reduced ({REGISTRY[name].reduced})"
-        for name in claim.experiments
-        if REGISTRY[name].reduced
-    ]
+    if any(len(side.runs) < MIN_SEEDS for side in sides):
+        found.append(f"it takes {MIN_SEEDS} seeds of each")
+    # Without the names of experiments: one long word would squeeze the other columns of the table.
+    reduced = dict.fromkeys(REGISTRY[name].reduced for name in claim.experiments)
+    found += [f"a network is reduced ({how})" for how in reduced if how]
     return found
 
 
@@ -603,19 +596,18 @@ def _told_runs(verdict: Verdict) -> str:
     told = " and ".join(map(str, dict.fromkeys(verdict.seeds)))
     many = "seed" if set(verdict.seeds) == {1} else "seeds"
     each = " each" if len(verdict.seeds) == 2 and len(set(verdict.seeds)) == 1 else ""
-    return f"{verdict.profile}, {told} {many}{each}"
+    return f"{verdict.world}, {verdict.profile}, {told} {many}{each}"
 
 
 def _verdict(verdict: Verdict) -> str:
     told = f"**{verdict.outcome}**"
-    if verdict.world:
-        told += f" on {verdict.world}"
     if verdict.corrected is not None:
         p = verdict.corrected
         told += " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
     if verdict.depends_on:
         told += f", **depends on {' and '.join(verdict.depends_on)}**"
-    return told + (f": {verdict.reason}" if verdict.reason else "")
+    # What p decides, and when, stands in the caption.
+    return told + (f": {verdict.reason}" if verdict.reason and verdict.corrected is None else "")
 
 
 def _caption(judged: Sequence[Verdict], shown: Sequence[Verdict]) -> str:
@@ -635,7 +627,7 @@ def _caption(judged: Sequence[Verdict], shown: Sequence[Verdict]) -> str:
     if any(verdict.corrected is not None for verdict in shown):
         said.append(
             f"p is corrected by Holm's method over the {tested} claims of all chapters that can be "
-            f"tested by now; below {ALPHA} the sign decides."
+            f"tested by now; below {ALPHA} the sign decides, and from there on it can be chance."
         )
     if any(verdict.depends_on for verdict in shown):
         said.append(

@@ -216,7 +216,8 @@ def test_two_seeds_decide_nothing(roots):
     seeds(roots["results"], "han/han", [50.0, 50.1, 50.2])
     verdict = one(SCORE, roots)
     assert verdict.outcome == "not decidable"
-    assert verdict.reason == "it takes 3 seeds of each, and there are 2 of mgn/mgn"
+    assert verdict.reason == "it takes 3 seeds of each"
+    assert verdict.seeds == (2, 3)
     assert verdict.corrected is None
     assert verdict.comparison.difference == pytest.approx(10, abs=0.5)
 
@@ -237,7 +238,7 @@ def test_a_reduced_model_decides_nothing(monkeypatch, roots):
     verdict = one(SCORE, roots)
     assert (verdict.outcome, verdict.reason) == (
         "not decidable",
-        "mgn/mgn is reduced (width 64)",
+        "a network is reduced (width 64)",
     )
 
 
@@ -523,13 +524,13 @@ def test_a_line_tells_size_interval_seeds_and_verdict(roots):
         "Visual, segment level",
         "+2.6 points",
         f"{middle:+.1f} points ({middle - half:+.1f} to {middle + half:+.1f})",
-        "full, 4 and 3 seeds",
+        "simulated LLP, full, 4 and 3 seeds",
     ]
-    assert line[5].startswith("**supported** on simulated LLP (p ")
+    assert line[5].startswith("**supported** (p ")
     assert "A verdict on simulated LLP is none on LLP." in table
     # The tokens' scores were not kept, so their claims could not be judged.
     tokens = next(line for line in cells(table) if line[1] == "F1 of the audio tokens")
-    assert tokens[2:5] == ["at least 0.99", NOT_RUN, "full, 4 seeds"]
+    assert tokens[2:5] == ["at least 0.99", NOT_RUN, "simulated LLP, full, 4 seeds"]
 
 
 def test_unknown_names_are_one_sentence(roots):
