@@ -43,12 +43,17 @@ def _made_on(device: str, runs: Sequence[Run]) -> Table:
                 profile + ("" if all(is_current(run) for run in own) else ", stale"),
                 ", ".join(str(run.seed) for run in own),
                 ", ".join(sorted({run.commit[:7] for run in own})),
-                " to ".join(dict.fromkeys(in_words(s) for s in (min(seconds), max(seconds)))),
+                " to ".join(dict.fromkeys(map(_unbroken, (min(seconds), max(seconds))))),
                 " to ".join(dict.fromkeys([spread[0], spread[-1]])) if trained else "–",
             ]
         )
     columns = ["Experiment", "Profile", "Seeds", "Commits", "A run", "ms a step"]
     return markdown_table(columns, lines, f"Runs that were made on: {device}.")
+
+
+def _unbroken(seconds: float) -> str:
+    """In a narrow column a number stays beside its unit."""
+    return in_words(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _order():

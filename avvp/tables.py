@@ -350,7 +350,10 @@ def status_table(
         cells = []
         for origin, group, source in _groups(experiment, here, data, runs, results):
             if not group.runs:
-                cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
+                if "sweep" in experiment.profiles:
+                    cells.append("in other worlds, `avvp sweep`")
+                else:
+                    cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
                 continue
             summary = summarise(group.runs)
             told = f"{origin}{data_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "
@@ -358,14 +361,14 @@ def status_table(
             cells.append(told + (", stale" if group.stale else ""))
         lines.append(
             [
-                experiment.label,
-                f"`{experiment.name}`",
+                # One column: the names of experiments do not break, and would take half the page.
+                f"{experiment.label} `{experiment.name}`",
                 "yes" if experiment.core else "no",
                 changes or "nothing",
-                "; ".join(cells),
+                _distinct(cells),
             ]
         )
-    columns = ["Experiment", "Name", "Core", f"Changed by {profile}", "Runs, or how to make them"]
+    columns = ["Experiment", "Core", f"Changed by {profile}", "Runs, or how to make them"]
     return markdown_table(
         columns, lines, f"Every experiment of the registry, with profile {profile}."
     )

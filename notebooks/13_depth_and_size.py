@@ -613,10 +613,13 @@ for name in ("han/han", *DEPTHS):
             "epochs": str(epochs) if runs else "",
             "seconds an epoch": f"{seconds / epochs:,.0f}" if runs else "",
             "epoch kept, by seed": ", ".join(map(str, kept)) if runs else "",
-            "device": "; ".join(sorted({run.device for run in runs})),
         }
     )
 show_text(rows)
+
+# %% tags=["hide-input"]
+devices = sorted({run.device for name in study.per_video for run in study.drawn[name].runs})
+Markdown(f"Runs that were made on: {'; '.join(devices)}." if devices else "There are no runs.")
 
 # %% [markdown]
 # ## What to make of it

@@ -244,17 +244,19 @@ def test_provenance_names_commit_device_time_and_versions(roots):
 def test_the_status_lists_every_experiment_and_what_the_profile_changes(roots):
     store(roots["results"])
     store(roots["runs"], profile="quick", seconds=12.0)
-    lines = {line[1].strip("`"): line for line in cells(status_table("quick", **roots))}
+    lines = {line[0].split("`")[1]: line for line in cells(status_table("quick", **roots))}
     assert list(lines) == list(REGISTRY)
-    assert "training.epochs 40 → 8 (profile quick)" in lines["han/han"][3]
-    assert lines["han/han"][4] == (
+    assert lines["han/han"][0] == "HAN `han/han`"
+    assert "training.epochs 40 → 8 (profile quick)" in lines["han/han"][2]
+    assert lines["han/han"][3] == (
         "simulated LLP, full, 1 seed, 1,234 s each; "
         "this build: simulated LLP, quick, 1 seed, 12 s each"
     )
-    assert lines["reference/oracle"][3] == "nothing"
+    assert lines["reference/oracle"][2] == "nothing"
     assert (
-        "`avvp reproduce --profile quick --only reference/oracle`" in lines["reference/oracle"][4]
+        "`avvp reproduce --profile quick --only reference/oracle`" in lines["reference/oracle"][3]
     )
+    assert lines["ma/c_smoothing_0"][3] == "in other worlds, `avvp sweep`"
 
 
 def test_profiles_are_listed():
