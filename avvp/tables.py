@@ -311,16 +311,26 @@ def provenance_table(
                     f"{summarise(group.runs).seconds:,.0f}",
                     f"{max(run.peak_memory for run in group.runs) / 1e9:.1f}",
                     f"{group.runs[0].parameters:,}",
-                    _distinct(run.device for run in group.runs),
                     _distinct(_short(run.commit) for run in group.runs),
+                    _distinct(run.device for run in group.runs),
                     _distinct(
                         ", ".join(f"{k} {v}" for k, v in run.versions.items()) for run in group.runs
                     ),
                 ]
             )
     columns = ["Method", "Source", "Seeds", "Seconds a run", "Peak memory (GB)", "Parameters"]
-    columns += ["Device", "Commit", "Versions"]
-    return markdown_table(columns, lines, "What made the numbers above.")
+    columns += ["Commit", "Device", "Versions"]
+    # What is the same in all lines is said once, so that the table fits a page.
+    same = []
+    for column in ("Versions", "Device"):
+        place = columns.index(column)
+        values = {line[place] for line in lines} - {NOT_RUN}
+        if len(values) == 1:
+            same.insert(0, *values)
+            for row in (columns, *lines):
+                del row[place]
+    caption = "What made the numbers above" + ": " * bool(same) + "; ".join(same) + "."
+    return markdown_table(columns, lines, caption)
 
 
 def _short(commit: str) -> str:
