@@ -35,7 +35,7 @@ class Step(NamedTuple):
             return "not run"
         if self.half_width is None:
             return f"{self.measured:+.1f}"
-        return f"{self.measured:+.1f} ± {self.half_width:.1f}"
+        return f"{self.measured:+.1f} ±\N{NO-BREAK SPACE}{self.half_width:.1f}"
 
     @property
     def clear(self) -> bool:

@@ -127,7 +127,8 @@ def _experiment(name: str) -> Experiment:
 def _number(estimate: Estimate) -> str:
     if estimate.half_width is None:
         return f"{estimate.mean:.1f}"
-    return f"{estimate.mean:.1f} ± {estimate.half_width:.1f}"
+    # Where a column is narrow the line breaks before the sign.
+    return f"{estimate.mean:.1f} ±\N{NO-BREAK SPACE}{estimate.half_width:.1f}"
 
 
 def _seeds(count: int) -> str:

@@ -148,8 +148,8 @@ def test_an_outdated_run_of_this_build_is_not_shown(roots):
 @pytest.mark.parametrize(
     ("step", "told", "clear"),
     [
-        (Step(1.0, 2.04, 1.0), "+2.0 ± 1.0", True),
-        (Step(1.0, -0.5, 1.0), "-0.5 ± 1.0", False),
+        (Step(1.0, 2.04, 1.0), "+2.0 ±\u00a01.0", True),
+        (Step(1.0, -0.5, 1.0), "-0.5 ±\u00a01.0", False),
         (Step(1.0, 0.5), "+0.5", False),
         (Step(1.0), "not run", False),
     ],

@@ -103,7 +103,7 @@ def test_full_runs_come_first_and_medium_ones_are_named(roots):
     table = result_table(["han/han"], paper="mgn", table="Table 1", **roots)
     (_, line) = cells(table)
     mean, half = estimate(values)
-    assert line[1:3] == ["simulated LLP, full, 3 seeds", f"{mean:.1f} ± {half:.1f}"]
+    assert line[1:3] == ["simulated LLP, full, 3 seeds", f"{mean:.1f} ±\u00a0{half:.1f}"]
     assert "reproduces no score on LLP" in table
 
 
