@@ -1,6 +1,7 @@
 """Several networks trained as one computation: each goes its own way."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 from scipy import stats
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from avvp import together
 from avvp.data.videos import Videos
+from avvp.experiments import REGISTRY
 from avvp.losses import (
     AdversarialObjective,
     AttentionObjective,
@@ -222,6 +225,84 @@ def test_nothing_in_a_step_waits_for_the_device(name, videos):
         step(index)
     assert {"_fused_adam_", "index"} <= noted.names
     assert not noted.names & WAITING
+
+
+class FromTheHost(TorchDispatchMode):
+    """Notes what a device gets from the host's memory; a plain number goes with the order."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        made = function(*arguments, **(options or {}))
+        given, made_of = (
+            [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor) and x.ndim]
+            for tree in ((arguments, options), made)
+        )
+        if any(x.device.type == "cpu" for x in [*given, *made_of]):
+            self.names.add(function.overloadpacket.__name__)
+        return made
+
+
+class FromAList(Objective):
+    """With a weight a class that each step copies to the device."""
+
+    def terms(self) -> dict:
+        def weighted(parsing, targets):
+            return (parsing.video * torch.tensor([0.5] * 25).to(parsing.video.device)).mean()
+
+        return {**super().terms(), "weighted": weighted}
+
+
+def taken_from_the_host(make, videos, objective, monkeypatch) -> set[str]:
+    """By a step on a device that computes nothing, and so is in every computer."""
+    monkeypatch.setattr(
+        torch, "autocast", lambda *_, **__: nullcontext()
+    )  # it knows no such device
+    device, objectives = torch.device("meta"), [objective] * len(SEEDS)
+    members = Together([seeded(seed, make) for seed in SEEDS]).train().to(device)
+    there = videos.to(device)
+    step = Stepper(
+        members,
+        there,
+        stacked_targets(there, objectives, [None] * len(SEEDS)),
+        losses=Losses(objectives, device),
+        optimizer=torch.optim.SGD(members.parameters(), foreach=True),
+    )
+    index = epoch_orders(videos, SEEDS, 1)[:, :BATCH].to(device)
+    step(index)
+    with FromTheHost() as host:
+        step(index)
+    return host.names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "han/han",
+        "reference/linear",
+        "older/stpn",
+        "older/cmcs",
+        "ma/c",
+        "mgn/c",
+        "mgn/hard_hard",
+        "mgn/localising",
+        "cross_modal/adv_skip_gcaa",
+        "cross_modal/gcaa_intended",
+        "cross_modal/pretrain_uni",
+    ],
+)
+def test_a_step_takes_nothing_from_the_host(name, videos, monkeypatch):
+    entry = REGISTRY[name]
+    make = maker(entry.model, **entry.options)
+    assert taken_from_the_host(make, videos, entry.objective, monkeypatch) == set()
+
+
+def test_a_step_that_takes_a_list_from_the_host_is_found(videos, monkeypatch):
+    objective = FromAList({"video": 1.0, "weighted": 1.0})
+    make = maker("han", width=16)
+    assert "_to_copy" in taken_from_the_host(make, videos, objective, monkeypatch)
 
 
 needs_cuda = pytest.mark.skipif(
