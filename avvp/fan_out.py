@@ -336,7 +336,7 @@ def _measured(
     """
 
     def machine(device: str) -> str:
-        return re.sub(r", \d+ threads$", "", device)
+        return re.sub(r", \d+ threads?$", "", device)
 
     here, elsewhere = [], []
     for name in sorted({task.experiment for wave in tasks for task in wave}):

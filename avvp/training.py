@@ -66,7 +66,8 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda, {torch.cuda.get_device_name(device)}"
     kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"{device.type}, {kind}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {kind}, {threads} thread{'s' * (threads > 1)}"
 
 
 class PeakMemory:
