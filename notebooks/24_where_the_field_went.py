@@ -56,21 +56,31 @@ def printed(level: str):
         [
             {"method": work.title, "venue": work.venue or "–"}
             | {name: f"{work.ten[f'{level}/{kind}']:.1f}" for kind, name in KINDS.items()}
-            | {"read in": SOURCES[work.source]}
             for work in later
         ]
     )
 
 
 Markdown(
-    "F-scores in per cent at segment level on LLP, as the last column prints them; none was "
-    "computed here.\n\n" + printed("segment").data
+    "F-scores in per cent at segment level on LLP, as others print them; none was computed "
+    "here.\n\n" + printed("segment").data
 )
 
 # %% tags=["hide-input"]
 Markdown(
-    "F-scores in per cent at event level on LLP, as the last column prints them; none was "
-    "computed here.\n\n" + printed("event").data
+    "F-scores in per cent at event level on LLP, as others print them; none was computed here."
+    "\n\n" + printed("event").data
+)
+
+# %% [markdown]
+# Where the rows of both tables were read:
+
+# %% tags=["hide-input"]
+Markdown(
+    "\n".join(
+        f"- {told}: {listed([work.title for work in later if work.source == source])}"
+        for source, told in SOURCES.items()
+    )
 )
 
 # %% [markdown]
