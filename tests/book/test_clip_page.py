@@ -1,5 +1,6 @@
 """The page of a clip in a browser: it plays, a click seeks, and nothing is fetched."""
 
+import time
 from fractions import Fraction
 
 import av
@@ -38,6 +39,14 @@ def page_file(video):
     return path
 
 
+def wait_until(page, condition: str) -> None:
+    """As the browser's own waiting does, which the page's security policy may refuse."""
+    deadline = time.monotonic() + 120
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"still not: {condition}"
+        page.wait_for_timeout(20)
+
+
 @pytest.mark.parametrize("width", [400, 1200])
 def test_a_click_on_an_event_seeks_to_it(browser, page_file, width):
     context = browser.new_context(viewport={"width": width, "height": 800})
@@ -46,15 +55,15 @@ def test_a_click_on_an_event_seeks_to_it(browser, page_file, width):
     page = context.new_page()
     page.on("request", lambda request: asked.append(request.url))
     page.goto(page_file.as_uri())
-    page.wait_for_function("document.getElementById('clip').readyState >= 2")
+    wait_until(page, "document.getElementById('clip').readyState >= 2")
     assert page.evaluate("document.getElementById('clip').duration") == pytest.approx(10, abs=0.3)
     page.get_by_label("Dog, heard, second 4 to 7").click()
-    page.wait_for_function("document.getElementById('clip').currentTime >= 4")
+    wait_until(page, "document.getElementById('clip').currentTime >= 4")
     assert page.evaluate("document.getElementById('clip').currentTime") < 8
-    page.wait_for_function("!document.getElementById('now').hidden")
+    wait_until(page, "!document.getElementById('now').hidden")
     page.evaluate("document.getElementById('clip').pause()")
     page.get_by_label("Dog, seen, second 0 to 10").press("Enter")  # the keyboard does it too
-    page.wait_for_function("document.getElementById('clip').currentTime < 4")
+    wait_until(page, "document.getElementById('clip').currentTime < 4")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not [url for url in asked if not url.startswith(("file:", "data:"))]
     context.close()
@@ -64,9 +73,9 @@ def test_the_line_is_where_the_clip_is(browser, page_file):
     page = browser.new_page(viewport={"width": 900, "height": 800})
     page.set_default_timeout(120_000)
     page.goto(page_file.as_uri())
-    page.wait_for_function("document.getElementById('clip').readyState >= 2")
+    wait_until(page, "document.getElementById('clip').readyState >= 2")
     page.evaluate("document.getElementById('clip').currentTime = 5")
-    page.wait_for_function("!document.getElementById('now').hidden")
+    wait_until(page, "!document.getElementById('now').hidden")
     line = page.locator("#now").bounding_box()
     track = page.locator(".ticks").bounding_box()
     middle = track["x"] + track["width"] / 2
