@@ -142,7 +142,8 @@ class Verdict:
     Attributes:
         claim: the claim.
         outcome: supported, contradicted, not decidable or not run.
-        reason: why it could not be decided, or what to run; for an exact claim what was counted.
+        reason: why it could not be decided, unless p says so, or what to run; for an exact claim
+            what was counted.
         world: what the runs were scored on, ``simulated LLP`` or the name of a file; else empty.
         profile: of the runs.
         seeds: runs of ``better``, and of ``worse``.
@@ -495,8 +496,7 @@ def _weigh(claim: Claim) -> Verdict:
 
 def _decided(verdict: Verdict, p: float) -> Verdict:
     if p >= ALPHA:
-        reason = "corrected for all claims, this can be chance"
-        return replace(verdict, outcome="not decidable", reason=reason, corrected=p)
+        return replace(verdict, outcome="not decidable", corrected=p)
     claimed = verdict.claim.sign * verdict.comparison.difference > 0
     return replace(verdict, outcome="supported" if claimed else "contradicted", corrected=p)
 
@@ -606,8 +606,7 @@ def _verdict(verdict: Verdict) -> str:
         told += " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
     if verdict.depends_on:
         told += f", **depends on {' and '.join(verdict.depends_on)}**"
-    # What p decides, and when, stands in the caption.
-    return told + (f": {verdict.reason}" if verdict.reason and verdict.corrected is None else "")
+    return told + (f": {verdict.reason}" if verdict.reason else "")
 
 
 def _caption(judged: Sequence[Verdict], shown: Sequence[Verdict]) -> str:

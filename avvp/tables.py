@@ -113,6 +113,8 @@ def common_profiles(experiments: Sequence[str], *, results: Path = RESULTS) -> t
 
 def reproduce_command(experiment: Experiment, profile: str, data: str) -> str:
     """What makes the runs of an experiment, as code; ``data`` is ``"sim"`` or a path."""
+    if "sweep" in experiment.profiles and profile not in experiment.profiles:
+        return "`avvp sweep`"
     return f"`avvp reproduce --profile {profile} --only {experiment.name}" + (
         f" --data {data}`" if data != "sim" else "`"
     )
@@ -361,10 +363,7 @@ def status_table(
         cells = []
         for origin, group, source in _groups(experiment, here, data, runs, results):
             if not group.runs:
-                if "sweep" in experiment.profiles:
-                    cells.append("in other worlds, `avvp sweep`")
-                else:
-                    cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
+                cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
                 continue
             summary = summarise(group.runs)
             told = f"{origin}{data_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "
@@ -376,7 +375,7 @@ def status_table(
                 f"{experiment.label} `{experiment.name}`",
                 "yes" if experiment.core else "no",
                 changes or "nothing",
-                _distinct(cells),
+                "; ".join(cells),
             ]
         )
     columns = ["Experiment", "Core", f"Changed by {profile}", "Runs, or how to make them"]

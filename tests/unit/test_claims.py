@@ -204,10 +204,7 @@ def test_a_difference_within_its_uncertainty_is_not_decided(roots):
     seeds(roots["results"], "mgn/mgn", [48.0, 50.0, 53.0])
     seeds(roots["results"], "han/han", [47.0, 50.0, 52.0])
     verdict = one(SCORE, roots)
-    assert (verdict.outcome, verdict.reason) == (
-        "not decidable",
-        "corrected for all claims, this can be chance",
-    )
+    assert (verdict.outcome, verdict.reason) == ("not decidable", "")
     assert verdict.corrected > 0.05
 
 
