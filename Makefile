@@ -12,7 +12,7 @@ TORCH ?=
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-EXCHANGE := $(VENV)/.ready-exchange
+READY_TEST := $(VENV)/.ready-test
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: book test lab lint venv lock
@@ -22,7 +22,7 @@ book: $(READY)
 	$(BIN)/avvp book build --profile $(PROFILE) --data $(DATA) $(OPTIONS)
 
 # Processes of one thread; the tests of a file share one, and the books, which take longest, are first.
-test: $(EXCHANGE)
+test: $(READY_TEST)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
 	  --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
@@ -47,20 +47,20 @@ $(READY): requirements.lock pyproject.toml
 	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' > $(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@
 
-# What other tools for sound events bring along: 450 MB, and one part is compiled. Tests compare with
-# them; nobody who reads or trains needs them.
-$(EXCHANGE): $(READY) requirements-exchange.lock
-	$(PIP) install --no-deps --requirement requirements-exchange.lock
+# Other tools for sound events, and Ray: 700 MB, and one part is compiled. Tests compare with the ones
+# and start the other; nobody who reads or trains on one machine needs them.
+$(READY_TEST): $(READY) requirements-test.lock
+	$(PIP) install --no-deps --requirement requirements-test.lock
 	@touch $@
 
 # Pins what is installed now; CONTRIBUTING.md says when. CUDA packages come with PyTorch where it
-# wants them, so the same file serves machines with and without a GPU. What requirements-exchange.lock
+# wants them, so the same file serves machines with and without a GPU. What requirements-test.lock
 # names stays there.
-lock: $(EXCHANGE)
+lock: $(READY_TEST)
 	$(BIN)/python -m pip freeze --all --exclude-editable \
 	  | sed -E 's/^(torch==[^+]*)\+.*/\1/; /^(nvidia|cuda|triton|pip==)/d' \
 	  | awk -F== 'NR == FNR { apart[$$1]; next } \
-	      { print > (($$1 in apart ? "requirements-exchange" : "requirements") ".lock.part") }' \
-	      requirements-exchange.lock -
+	      { print > (($$1 in apart ? "requirements-test" : "requirements") ".lock.part") }' \
+	      requirements-test.lock -
 	mv requirements.lock.part requirements.lock
-	mv requirements-exchange.lock.part requirements-exchange.lock
+	mv requirements-test.lock.part requirements-test.lock

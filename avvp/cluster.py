@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from avvp import ray_cluster
 from avvp.errors import AvvpError
 from avvp.experiments import commit
 
@@ -31,12 +33,13 @@ BACKENDS: dict[str, str | None] = {
 
 ADDRESSES = {
     "dask": (r"(tcp|tls|ucx|ucxx|ws|wss)://.+:\d+", "tcp://10.0.0.1:8786"),
-    "ray": (r"auto|(ray://)?[^/]+:\d+", "10.0.0.1:6379, ray://10.0.0.1:10001 or auto"),
+    "ray": (r"auto|[^/:]+:\d+", "10.0.0.1:6379 or auto"),
 }
 """What the address of a scheduler looks like: a pattern and an example."""
 
-SAME = ("python", "avvp", "torch", "numpy", "joblib", "distributed")
-"""What has to be of one version on all machines, for a run to be the same wherever it lands."""
+SAME = ("python", "avvp", "torch", "numpy", "joblib")
+"""What has to be of one version on all machines, for a run to be the same wherever it lands; so has
+the package of the backend."""
 
 
 @contextmanager
@@ -47,6 +50,7 @@ def workers(
     scheduler: str | None = None,
     runs: Path,
     data: Path | None = None,
+    device: str = "auto",
     wait: float = 60.0,
 ) -> Iterator[int]:
     """Let joblib find its workers; yields how many there are.
@@ -57,6 +61,7 @@ def workers(
         scheduler: the address of a cluster that is there already.
         runs: the folder that the workers write to.
         data: the file that they read, if any.
+        device: what they compute on; Ray has to be asked for it.
         wait: for a scheduler, and then for its first worker, in seconds.
 
     Raises:
@@ -84,23 +89,32 @@ def workers(
             f"pip install {package}."
         )
     with ExitStack() as stack:
-        count = jobs
+        count, there = jobs, backend
+        killed: tuple[type[BaseException], ...] = (TerminatedWorkerError,)
+        lost: tuple[type[BaseException], ...] = ()
         if backend == "dask":
             client = stack.enter_context(_dask(scheduler, jobs, wait))
             if scheduler:
                 _wait_for_workers(client, scheduler, wait)
-                _check_workers(client, runs, data)
+                _check_threads(client)
+                versions = client.get_versions(packages=[name for name in SAME if name != "python"])
+                _check_workers(client.run, versions, runs, data, package=package)
             count = sum(client.nthreads().values())
-        elif backend == "ray":
-            count = _ray(scheduler, jobs)
-        there = _dask_backend(client) if backend == "dask" else backend
-        stack.enter_context(joblib.parallel_config(there, n_jobs=count))
-        killed: tuple[type[BaseException], ...] = (TerminatedWorkerError,)
-        lost: tuple[type[BaseException], ...] = ()
-        if backend == "dask":
+            there = _dask_backend(client)
             distributed = importlib.import_module("distributed")
             killed += (distributed.KilledWorker,)
             lost = (distributed.client.FutureCancelledError,)
+        elif backend == "ray":
+            ray = stack.enter_context(ray_cluster.connected(scheduler, jobs=jobs, wait=wait))
+            count, gpu = ray_cluster.at_a_time(ray, scheduler=scheduler, jobs=jobs, device=device)
+            if scheduler:
+                ask = partial(ray_cluster.ask_workers, ray)
+                question = ray_cluster.versions([*SAME[1:], package])
+                versions = {"client": question(), "workers": ask(question)}
+                _check_workers(ask, versions, runs, data, package=package)
+            there = ray_cluster.RayBackend(ray, count=count, gpu=gpu)
+            killed += ray_cluster.killed(ray)
+        stack.enter_context(joblib.parallel_config(there, n_jobs=count))
         try:
             yield count
         except killed:
@@ -173,11 +187,7 @@ def _wait_for_workers(client: Any, scheduler: str, wait: float) -> None:
         ) from None
 
 
-def _check_workers(client: Any, runs: Path, data: Path | None) -> None:
-    """Raises AvvpError if a run would fail on a worker, or come out otherwise than here."""
-    packages = [name for name in SAME if name not in ("python", "distributed")]
-    if told := differing_versions(client.get_versions(packages=packages)):
-        raise AvvpError(told)
+def _check_threads(client: Any) -> None:
     for worker, threads in client.nthreads().items():
         if threads > 1:
             raise AvvpError(
@@ -185,10 +195,31 @@ def _check_workers(client: Any, runs: Path, data: Path | None) -> None:
                 "share their random numbers; start it with --nthreads 1, and more of them with "
                 "--nworkers."
             )
+
+
+def _check_workers(
+    ask: Callable[..., Mapping[str, Any]],
+    versions: Mapping[str, Any],
+    runs: Path,
+    data: Path | None,
+    *,
+    package: str,
+) -> None:
+    """Raises AvvpError if a run would fail on a worker, or come out otherwise than here.
+
+    Args:
+        ask: calls a function with arguments on every worker; returns the answers by its name.
+        versions: as :func:`differing_versions` takes them.
+        runs: the folder that the workers write to.
+        data: the file that they read, if any.
+        package: of the backend.
+    """
+    if told := differing_versions(versions, package=package):
+        raise AvvpError(told)
     runs.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=runs, prefix=".shared.") as shared:
         paths = {str(runs): Path(shared.name)} | ({str(data): data} if data else {})
-        for worker, (there, unseen) in client.run(_looked_at, paths).items():
+        for worker, (there, unseen) in ask(_looked_at, paths).items():
             if unseen:
                 raise AvvpError(
                     f"Worker {worker} does not see {unseen[0]} as this machine does; name a place "
@@ -206,11 +237,13 @@ def _looked_at(paths: Mapping[str, Path]) -> tuple[str, list[str]]:
     return commit(), [name for name, path in paths.items() if not path.exists()]
 
 
-def differing_versions(found: Mapping[str, Any]) -> str | None:
+def differing_versions(found: Mapping[str, Any], *, package: str) -> str | None:
     """What is wrong with the versions on a cluster, in one sentence, if anything is.
 
     Args:
-        found: as ``distributed.Client.get_versions`` returns it.
+        found: as ``distributed.Client.get_versions`` returns it; without a scheduler, where it is
+            of one version with this machine for certain.
+        package: of the backend.
     """
 
     def number(told: Mapping[str, Any], name: str) -> str:
@@ -219,8 +252,9 @@ def differing_versions(found: Mapping[str, Any]) -> str | None:
             return ".".join(told["host"]["python"].split(".")[:2])
         return str(told["packages"].get(name)).partition("+")[0]
 
-    places = {"The scheduler": (found["scheduler"], ("distributed",))}
-    places |= {f"Worker {name}": (told, SAME) for name, told in found["workers"].items()}
+    places = {"The scheduler": (found["scheduler"], (package,))} if "scheduler" in found else {}
+    same = (*SAME, package)
+    places |= {f"Worker {name}": (told, same) for name, told in found["workers"].items()}
     for place, (told, names) in places.items():
         for name in names:
             ours, theirs = number(found["client"], name), number(told, name)
@@ -232,19 +266,3 @@ def differing_versions(found: Mapping[str, Any]) -> str | None:
                     "depend on where it lands; install the same requirements.lock on both."
                 )
     return None
-
-
-def _ray(scheduler: str | None, jobs: int) -> int:
-    if scheduler:
-        ray = importlib.import_module("ray")
-        try:
-            ray.init(address=scheduler, ignore_reinit_error=True)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise AvvpError(
-                f"No Ray cluster answers at {scheduler} ({reason}); start one with `ray start "
-                "--head` and give the address that it prints."
-            ) from None
-        jobs = int(ray.cluster_resources().get("CPU", 1))
-    importlib.import_module("ray.util.joblib").register_ray()
-    return jobs

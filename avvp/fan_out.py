@@ -238,7 +238,9 @@ def reproduce(
     ]
     known = _measured(tasks, runs, results, own) if progress else {}
     with (
-        workers(backend, jobs=jobs, scheduler=scheduler, runs=runs, data=file) as at_a_time,
+        workers(
+            backend, jobs=jobs, scheduler=scheduler, runs=runs, data=file, device=device
+        ) as at_a_time,
         tqdm(
             total=sum(map(len, waves)),
             desc=f"profile {profile}",
@@ -251,8 +253,6 @@ def reproduce(
         bar.set_postfix_str(str(left))
         inline = backend == "sequential" or (backend == "loky" and jobs == 1)
         arguments["progress"] = progress and inline
-        # Ray's backend hands everything over at the end.
-        handed = "list" if backend == "ray" else "generator_unordered"
         for wave in waves:
             for job in wave:
                 lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
@@ -265,7 +265,7 @@ def reproduce(
                 ready, limit=together, profile=size, source=source, device=chosen, runs=runs
             )
             said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
-            outcomes = joblib.Parallel(return_as=handed)(
+            outcomes = joblib.Parallel(return_as="generator_unordered")(
                 joblib.delayed(_attempt_together)([Job(*member) for member in group], arguments)
                 for group in groups
                 if not disk_full

@@ -39,6 +39,7 @@ from avvp.figures import note, use_style
 from avvp.figures.costs import costs_of_runs, time_left_replayed
 from avvp.groups import shape_of, trained_alone
 from avvp.metrics import METRICS
+from avvp.ray_cluster import RayBackend
 from avvp.results import RESULTS, RUNS, find_runs
 from avvp.significance import compare_scores, read_scores
 from avvp.tables import COMMITTED, KINDS, profile_table
@@ -367,13 +368,21 @@ Markdown("```python\n" + (RESULTS.parent / "examples" / "on_slurm.py").read_text
 # ```bash
 # pip install ray
 # ray start --head                                   # on one machine: it prints its address
-# ray start --address ADDRESS:6379                   # on the others
+# ray start --address ADDRESS:6379                   # on the others, and where the next command runs
 # avvp reproduce --profile full --backend ray --scheduler ADDRESS:6379 --runs /shared/runs
 # ```
 #
-# The two are not tested alike. The Dask backend is, by `tests/unit/test_cluster.py`: a scheduler and
-# two workers as processes that speak TCP; one of the workers is killed in the middle of its run, and
+# With `--device auto` or `cuda` a run asks Ray for a GPU of its own, if the cluster has any, and with
+# `--device cpu` for a processor. A run whose worker died is started again three times
+# (`RAY_TASK_MAX_RETRIES`) and goes on from its last checkpoint. If the cluster wants a token, set
+# `RAY_AUTH_MODE=token`. Ray's own backend for joblib is not used: it hands over all results at the
+# end, gives up when a worker dies, and asks for no GPU. `avvp.ray_cluster` makes every job a task:
+
+# %% tags=["hide-input"]
+code(RayBackend)
+
+# %% [markdown]
+# Both are tested by `tests/unit/test_cluster.py`: a Dask scheduler and two workers as processes that
+# speak TCP, and a Ray cluster of two processors; one worker is killed in the middle of its run, and
 # the results are the same as without. `examples/on_slurm.py` is run there with local processes in the
-# place of Slurm's jobs. For Ray only the address that it gets, and what is said when nobody answers
-# there, are tested: Ray is large, and no test of this book installs it. Its backend also hands over
-# all runs of a wave together, so that the bar stands still until a wave is over.
+# place of Slurm's jobs. A cluster of several machines, one with GPUs, and Slurm itself were not tried.

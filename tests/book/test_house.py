@@ -32,7 +32,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("scored",),
     ("embedding", "registry", "model_size", "worlds", "extraction"),
-    ("time_left", "experiments", "cluster", "groups", "fan_out", "tables", "claims", "dependence"),
+    (
+        "time_left",
+        "experiments",
+        "ray_cluster",
+        "cluster",
+        "groups",
+        "fan_out",
+        "tables",
+        "claims",
+        "dependence",
+    ),
     ("studies", "sweep", "differences", "measures"),
     ("completion", "model_card", "significance", "prediction"),
     ("bench", "costs"),
@@ -106,7 +116,7 @@ def test_imports_are_seen(source, found):
     assert imports(source, {"avvp.a"}) == found
 
 
-LOCKS = ("requirements.lock", "requirements-exchange.lock")
+LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
 def locked(*locks: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Jobs on a Dask cluster of this machine: the same runs, whatever happens to its workers."""
+"""Jobs on a Dask or Ray cluster of this machine: the same runs, whatever happens to its workers."""
 
 import os
 import re
@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import joblib
+import psutil
 import pytest
+import torch
 from distributed import Client
 from distributed.protocol.pickle import dumps
 
@@ -26,6 +28,8 @@ from avvp.cluster import differing_versions, workers
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY
 from avvp.fan_out import Job, Reproduction, _attempt, reproduce
+from avvp.ray_cluster import at_a_time
+from avvp.ray_cluster import versions as ray_versions
 from avvp.results import find_runs, read_arrays
 from avvp.training import TrainingConfig
 
@@ -212,6 +216,7 @@ def refused(tmp_path: Path, capsys, *options: str) -> str:
         (["--backend=dask", "--scheduler=127.0.0.1:8786"], "looks like tcp://10.0.0.1:8786"),
         (["--backend=dask", "--scheduler=http://127.0.0.1:8786"], "is not the address"),
         (["--backend=dask", "--scheduler=tcp://127.0.0.1"], "is not the address"),
+        (["--backend=ray", "--scheduler=ray://127.0.0.1:1"], "looks like 10.0.0.1:6379 or auto"),
     ],
 )
 def test_a_wrong_address_is_one_sentence(tmp_path, capsys, options, sentence):
@@ -298,13 +303,24 @@ def versions(**changes) -> dict:
 )
 def test_other_versions_are_one_sentence(changed, sentence):
     found = {"client": versions(), "scheduler": versions(avvp=None, torch=None)}
-    told = differing_versions(found | {"workers": {"v": versions(), "w": versions(**changed)}})
+    found["workers"] = {"v": versions(), "w": versions(**changed)}
+    told = differing_versions(found, package="distributed")
     assert (told is None) if sentence is None else sentence in told
 
 
 def test_another_scheduler_version_is_one_sentence():
     found = {"client": versions(), "scheduler": versions(distributed="2024.1.0"), "workers": {}}
-    assert "The scheduler has distributed 2024.1.0" in differing_versions(found)
+    assert "The scheduler has distributed 2024.1.0" in differing_versions(
+        found, package="distributed"
+    )
+
+
+def test_the_versions_on_ray_are_told_in_the_same_form():
+    """Ray itself refuses another Ray or Python; the rest is asked for."""
+    ours = ray_versions(["torch", "none_such"])()
+    assert ours["packages"] == {"torch": torch.__version__, "none_such": None}
+    found = {"client": versions(ray="2.60.0"), "workers": {"w": versions(ray="2.9.0")}}
+    assert "Worker w has ray 2.9.0" in differing_versions(found, package="ray")
 
 
 SLURM = """
@@ -339,39 +355,150 @@ def test_the_example_for_slurm_runs_where_workers_are_local_processes(tmp_path):
     assert len(find_runs(tmp_path / "runs")) == 2
 
 
-class Ray(types.ModuleType):
-    """Enough of Ray to ask for a cluster: one of 6 processors, or none."""
-
-    def __init__(self, *, there: bool) -> None:
-        super().__init__("ray")
-        self.there, self.asked, self.registered = there, [], 0
-        self.__spec__ = object()
-
-    def init(self, *, address: str, ignore_reinit_error: bool) -> None:
-        self.asked.append(address)
-        if not self.there:
-            raise ConnectionError("Could not find any running Ray instance.\nMore of this.")
-
-    def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 6.0, "GPU": 1.0}
-
-    def register_ray(self) -> None:
-        self.registered += 1
+# Ray
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_the_address_of_a_ray_cluster_reaches_ray(tmp_path, monkeypatch, there):
-    """Ray itself is not installed here: what is tested is what it is asked, and what is told."""
-    ray = Ray(there=there)
-    for name in ("ray", "ray.util", "ray.util.joblib"):
-        monkeypatch.setitem(sys.modules, name, ray)
-    joblib.register_parallel_backend("ray", joblib.parallel.ThreadingBackend)
-    options = {"scheduler": "ray://10.0.0.1:10001", "runs": tmp_path}
-    if there:
-        with workers("ray", **options) as count:
-            assert (count, ray.registered) == (6, 1)
+@pytest.fixture(scope="module", autouse=True)
+def without_a_token() -> Iterator[None]:
+    """Ray would leave one in the home folder, and others would have to know of it."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_AUTH_MODE", "disabled")
+        yield
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[tuple[str, psutil.Process]]:
+    """A Ray cluster of two processors: its address, and the process that the others come from."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--head", "--block", f"--port={port}", "--num-cpus=2", "--disable-usage-stats"]
+    options += ["--include-dashboard=false", f"--object-store-memory={200 * 2**20}"]
+    # Names of sockets are short, and so must the folder's be.
+    with TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "ray.scripts.scripts",
+                "start",
+                *options,
+                f"--temp-dir={folder}",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        try:
+            told = []
+            for line in process.stdout:
+                told.append(line)
+                if "Ray runtime started" in line:
+                    break
+            else:
+                raise AssertionError("".join(told))
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield f"127.0.0.1:{port}", psutil.Process(process.pid)
+        finally:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            process.wait()
+            for left in psutil.wait_procs(family, timeout=10)[1]:
+                left.kill()
+
+
+def at_work(head: psutil.Process) -> list[psutil.Process]:
+    return [child for child in head.children(recursive=True) if "ray::job" in child.name()]
+
+
+def test_a_killed_ray_worker_changes_nothing(ray_cluster, linear, tmp_path):
+    """Two worker processes; one is killed in the middle of its run."""
+    (address, head), alone, shared = ray_cluster, tmp_path / "alone", tmp_path / "shared"
+    assert len(linear(alone, backend="sequential").made) == 4
+    with ThreadPoolExecutor() as beside:
+        done = beside.submit(linear, shared, backend="ray", scheduler=address)
+        while not (len(list(shared.rglob("best.pt"))) == 2 and len(at_work(head)) == 2):
+            assert not done.done(), done.result()
+            time.sleep(0.01)
+        first, _ = at_work(head)
+        first.kill()
+        in_the_middle = len(find_runs(shared))
+        first.wait()
+        assert sorted(done.result(timeout=300).made) == [
+            f"reference/linear seed {seed}" for seed in (1, 2, 3, 4)
+        ]
+    assert in_the_middle < 3
+    assert numbers(shared) == numbers(alone)
+    assert not list(shared.rglob("*.part"))
+
+
+def test_when_ray_gives_a_run_up_it_says_so_and_keeps_what_is_there(
+    ray_cluster, linear, tmp_path, monkeypatch
+):
+    (address, head), shared = ray_cluster, tmp_path / "shared"
+    monkeypatch.setenv("RAY_TASK_MAX_RETRIES", "0")
+    with ThreadPoolExecutor() as beside:
+        done = beside.submit(linear, shared, backend="ray", scheduler=address)
+        while not (list(shared.rglob("checkpoint.pt")) and at_work(head)):
+            assert not done.done(), done.result()
+            time.sleep(0.01)
+        at_work(head)[0].kill()
+        with pytest.raises(AvvpError, match="A worker process was killed"):
+            done.result(timeout=300)
+    assert list(shared.rglob("checkpoint.pt"))
+
+
+def test_what_a_ray_worker_does_not_see_is_one_sentence(ray_cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("avvp.cluster.NamedTemporaryFile", elsewhere)
+    with (
+        pytest.raises(AvvpError, match=rf"Worker \S+:\d+ does not see {tmp_path} as this machine"),
+        workers("ray", scheduler=ray_cluster[0], runs=tmp_path),
+    ):
+        raise AssertionError("not reached")
+
+
+def test_without_an_address_ray_starts_on_this_machine(tmp_path):
+    folders = [f"--runs={tmp_path / 'runs'}", f"--results={tmp_path / 'none'}"]
+    command = ["reproduce", "--profile=smoke", "--only=reference/*", "--device=cpu", *folders]
+    assert main([*command, "--backend=ray", "--jobs=2"]) == 0
+    assert len(find_runs(tmp_path / "runs")) == 2
+
+
+def test_no_ray_there_is_one_sentence(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = refused(tmp_path, capsys, "--backend=ray", f"--scheduler={address}")
+    assert f"No Ray cluster answers at {address} (" in told and "`ray start --head`" in told
+
+
+def test_something_else_where_ray_should_be_is_one_sentence(tmp_path, capsys, impatient):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        told = refused(tmp_path, capsys, "--backend=ray", f"--scheduler={address}")
+    assert f"answers at {address} (what listens there said nothing in 2 seconds)" in told
+
+
+@pytest.mark.parametrize(
+    ("resources", "device", "scheduler", "expected"),
+    [
+        ({"CPU": 6.0}, "auto", "auto", (6, 0.0)),
+        ({"CPU": 6.0, "GPU": 2.0}, "auto", "auto", (2, 1.0)),
+        ({"CPU": 6.0, "GPU": 8.0}, "cuda", "auto", (6, 1.0)),
+        ({"CPU": 6.0, "GPU": 2.0}, "cpu", "auto", (6, 0.0)),
+        ({"CPU": 4.0, "GPU": 1.0}, "auto", None, (4, 0.25)),
+        ({"CPU": 4.0}, "auto", None, (4, 0.0)),
+        ({"CPU": 6.0}, "cuda", "auto", "The Ray cluster at auto has no GPU; give --device cpu"),
+        ({"CPU": 6.0, "GPU": 2.0}, "cuda:1", "auto", "give --device cuda in place of cuda:1"),
+        ({"GPU": 2.0}, "auto", "auto", "has no processor for runs; add machines"),
+    ],
+)
+def test_a_run_on_ray_is_given_a_gpu(resources, device, scheduler, expected):
+    """No GPU is here: the counts are planted, what is asked for is not."""
+    ray = types.SimpleNamespace(cluster_resources=lambda: resources)
+    options = {"scheduler": scheduler, "jobs": 4, "device": device}
+    if isinstance(expected, str):
+        with pytest.raises(AvvpError, match=expected):
+            at_a_time(ray, **options)
     else:
-        told = r"No Ray cluster answers at ray://10.0.0.1:10001 \(Could not .* instance\); start"
-        with pytest.raises(AvvpError, match=told), workers("ray", **options):
-            raise AssertionError("not reached")
-    assert ray.asked == ["ray://10.0.0.1:10001"]
+        assert at_a_time(ray, **options) == expected
