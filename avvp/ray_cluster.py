@@ -73,7 +73,7 @@ def _why_not(scheduler: str, wait: float) -> str | None:
         command = (sys.executable, "-c", ATTEMPT, scheduler)
         tried = subprocess.run(command, capture_output=True, text=True, timeout=wait)
     except OSError as error:
-        return error.strerror
+        return str(error)
     except subprocess.TimeoutExpired:
         return f"what listens there said nothing in {wait:.0f} seconds"
     return (tried.stdout.strip().rstrip(".") or "it ended the call") if tried.returncode else None
