@@ -385,4 +385,6 @@ code(RayBackend)
 # Both are tested by `tests/unit/test_cluster.py`: a Dask scheduler and two workers as processes that
 # speak TCP, and a Ray cluster of two processors; one worker is killed in the middle of its run, and
 # the results are the same as without. `examples/on_slurm.py` is run there with local processes in the
-# place of Slurm's jobs. A cluster of several machines, one with GPUs, and Slurm itself were not tried.
+# place of Slurm's jobs; by hand it was run on a real Slurm of one machine that pretended to have two
+# GPUs, and a job killed in the middle changed no number. Several machines, and a cluster whose GPUs
+# are real, were not tried.
