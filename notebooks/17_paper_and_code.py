@@ -268,9 +268,8 @@ if sized:
     if single and by_chance is not None:
         beyond = [in_words(row) for row, effect in single if abs(effect.points) > by_chance]
         said.append(
-            f"{len(single)} compare single trainings, and two trainings of one network lie up to "
-            f"{by_chance:.1f} points apart by chance alone; {len(beyond)} of them go beyond that"
-            + (f": {listed(beyond)}." if beyond else ".")
+            f"Single trainings are compared by {len(single)}, and two trainings of one network lie up "
+            f"to {by_chance:.1f} points apart by chance alone. Beyond that: {listed(beyond) or 'none'}."
         )
 rules = [(row, effect) for row, effect in sized if row.measure in ("gates", "epochs")]
 if rules:
