@@ -164,10 +164,11 @@ class RayBackend(ParallelBackendBase):
         self.task = ray.remote(num_cpus=1, num_gpus=gpu)(job)
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        # With one worker joblib would keep the jobs in this process.
+        """At least two: with one worker joblib would keep the jobs in this process."""
         return max(2, self.count)
 
     def submit(self, func: Callable, callback: Callable) -> Future:
+        """Send a batch of jobs off; ``callback`` gets the future when it is done, or given up."""
         asked = self.task.remote(func)
         self.asked.append(asked)
         future = asked.future()
@@ -175,8 +176,14 @@ class RayBackend(ParallelBackendBase):
         return future
 
     def retrieve_result_callback(self, out: Future) -> Any:
+        """What the batch returned.
+
+        Raises:
+            Exception: what it raised, or one of :func:`killed`.
+        """
         return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
+        """Stop what still runs: a job has failed, and nobody waits for the others."""
         for asked in self.asked:
             self.ray.cancel(asked, force=True)
