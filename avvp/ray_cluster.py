@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -167,7 +166,7 @@ class RayBackend(ParallelBackendBase):
         """At least two: with one worker joblib would keep the jobs in this process."""
         return max(2, self.count)
 
-    def submit(self, func: Callable, callback: Callable) -> Future:
+    def submit(self, func: Callable, callback: Callable) -> Any:
         """Send a batch of jobs off; ``callback`` gets the future when it is done, or given up."""
         asked = self.task.remote(func)
         self.asked.append(asked)
@@ -175,7 +174,7 @@ class RayBackend(ParallelBackendBase):
         future.add_done_callback(callback)
         return future
 
-    def retrieve_result_callback(self, out: Future) -> Any:
+    def retrieve_result_callback(self, out: Any) -> Any:
         """What the batch returned.
 
         Raises:
