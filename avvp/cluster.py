@@ -37,9 +37,9 @@ ADDRESSES = {
 }
 """What the address of a scheduler looks like: a pattern and an example."""
 
-SAME = ("python", "avvp", "torch", "numpy", "joblib")
-"""What has to be of one version on all machines, for a run to be the same wherever it lands; so has
-the package of the backend."""
+SAME = ("avvp", "torch", "numpy", "joblib")
+"""Packages that have to be of one version on all machines, for a run to be the same wherever it
+lands; so have Python and the package of the backend."""
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def workers(
             if scheduler:
                 _wait_for_workers(client, scheduler, wait)
                 _check_threads(client)
-                versions = client.get_versions(packages=[name for name in SAME if name != "python"])
+                versions = client.get_versions(packages=list(SAME))
                 _check_workers(client.run, versions, runs, data, package=package)
             count = sum(client.nthreads().values())
             there = _dask_backend(client)
@@ -109,7 +109,7 @@ def workers(
             count, gpu = ray_cluster.at_a_time(ray, scheduler=scheduler, jobs=jobs, device=device)
             if scheduler:
                 ask = partial(ray_cluster.ask_workers, ray)
-                question = ray_cluster.versions([*SAME[1:], package])
+                question = ray_cluster.versions([*SAME, package])
                 versions = {"client": question(), "workers": ask(question)}
                 _check_workers(ask, versions, runs, data, package=package)
             there = ray_cluster.RayBackend(ray, count=count, gpu=gpu)
@@ -253,7 +253,7 @@ def differing_versions(found: Mapping[str, Any], *, package: str) -> str | None:
         return str(told["packages"].get(name)).partition("+")[0]
 
     places = {"The scheduler": (found["scheduler"], (package,))} if "scheduler" in found else {}
-    same = (*SAME, package)
+    same = ("python", *SAME, package)
     places |= {f"Worker {name}": (told, same) for name, told in found["workers"].items()}
     for place, (told, names) in places.items():
         for name in names:

@@ -16,6 +16,7 @@ from typing import Any
 from joblib.parallel import ParallelBackendBase
 
 from avvp.errors import AvvpError
+from avvp.training import asks_for_gpu
 
 QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 """What a worker prints stays in Ray's logs: progress and failures arrive as results."""
@@ -92,11 +93,14 @@ def at_a_time(ray: Any, *, scheduler: str | None, jobs: int, device: str) -> tup
     place = f"The Ray cluster at {scheduler}" if scheduler else "This machine"
     if not processors:
         raise AvvpError(f"{place} has no processor for runs; add machines with `ray start`.")
-    if device.startswith("cuda:"):
-        raise AvvpError(f"Ray gives a run its GPU: give --device cuda in place of {device}.")
-    if device == "cuda" and not gpus:
+    name, colon, _ = device.partition(":")
+    if colon:
+        raise AvvpError(f"Ray gives a run its device: give --device {name} in place of {device}.")
+    wanted = asks_for_gpu(device)
+    if wanted and not gpus:
         raise AvvpError(f"{place} has no GPU; give --device cpu, or add machines that have one.")
-    wanted = device in ("cuda", "auto") and gpus > 0
+    if wanted is None:
+        wanted = gpus > 0
     if scheduler is None:
         return jobs, min(1.0, gpus / jobs) if wanted else 0.0
     return (min(processors, int(gpus)), 1.0) if wanted else (processors, 0.0)

@@ -61,6 +61,11 @@ def choose_device(device: str = "auto", *, elsewhere: bool = False) -> torch.dev
     return torch.device(device)
 
 
+def asks_for_gpu(device: str) -> bool | None:
+    """Whether a name as :func:`choose_device` takes it means a GPU; None: if there is one."""
+    return None if device == "auto" else device == "cuda"
+
+
 def describe_device(device: torch.device) -> str:
     """What a run notes of the machine: the accelerator, or the processor and its threads."""
     if device.type == "cuda":

@@ -33,31 +33,38 @@ from avvp.ray_cluster import versions as ray_versions
 from avvp.results import find_runs, read_arrays
 from avvp.training import TrainingConfig
 
-DASK = Path(sys.executable).with_name("dask")
+DASK, RAY = (Path(sys.executable).with_name(name) for name in ("dask", "ray"))
 KILOBYTES = 2**10
 
 
 @contextmanager
-def started(*command: str, until: str) -> Iterator[tuple[subprocess.Popen, str]]:
+def started(*command: str | Path, until: str) -> Iterator[tuple[subprocess.Popen, str]]:
     """A process of the cluster, from the line on that matches ``until``; yields what it names."""
     process = subprocess.Popen(
-        [DASK, *command],
-        stderr=subprocess.PIPE,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     told = []
     try:
-        for line in process.stderr:
+        for line in process.stdout:
             told.append(line)
             if found := re.search(until, line):
                 break
         else:
             raise AssertionError("".join(told))
         # Whoever does not read on stops the process when the pipe is full.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         yield process, found.group(1)
     finally:
+        family = []
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        for left in psutil.wait_procs(family, timeout=10)[1]:
+            left.kill()
         process.kill()
         process.wait()
 
@@ -66,7 +73,7 @@ def started(*command: str, until: str) -> Iterator[tuple[subprocess.Popen, str]]
 def scheduling() -> Iterator[tuple[subprocess.Popen, str]]:
     """A scheduler without workers, and its address."""
     options = ("--host", "tcp://127.0.0.1:0", "--no-dashboard", "--no-show")
-    with started("scheduler", *options, until=r"Scheduler at:\s+(tcp://\S+)") as process:
+    with started(DASK, "scheduler", *options, until=r"Scheduler at:\s+(tcp://\S+)") as process:
         yield process
 
 
@@ -89,7 +96,7 @@ def worker(scheduler, tmp_path) -> Callable:
             "--no-dashboard",
         )
         options = ("--nthreads", "1", *options)
-        command = ("worker", scheduler, "--name", name, *place, *options)
+        command = (DASK, "worker", scheduler, "--name", name, *place, *options)
         with started(*command, until=r"Start worker at:\s+(\S+)") as (process, address):
             yield process, address
 
@@ -375,36 +382,9 @@ def ray_cluster() -> Iterator[tuple[str, psutil.Process]]:
     options += ["--include-dashboard=false", f"--object-store-memory={200 * 2**20}"]
     # Names of sockets are short, and so must the folder's be.
     with TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "ray.scripts.scripts",
-                "start",
-                *options,
-                f"--temp-dir={folder}",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        try:
-            told = []
-            for line in process.stdout:
-                told.append(line)
-                if "Ray runtime started" in line:
-                    break
-            else:
-                raise AssertionError("".join(told))
-            threading.Thread(target=process.stdout.read, daemon=True).start()
+        options.append(f"--temp-dir={folder}")
+        with started(RAY, "start", *options, until="Ray runtime (started)") as (process, _):
             yield f"127.0.0.1:{port}", psutil.Process(process.pid)
-        finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.terminate()
-            process.wait()
-            for left in psutil.wait_procs(family, timeout=10)[1]:
-                left.kill()
 
 
 def at_work(head: psutil.Process) -> list[psutil.Process]:
