@@ -363,7 +363,9 @@ def status_table(
         cells = []
         for origin, group, source in _groups(experiment, here, data, runs, results):
             if not group.runs:
-                cells.append(f"{origin}{reproduce_command(experiment, group.profile, source)}")
+                command = reproduce_command(experiment, group.profile, source)
+                if command not in cells:  # which makes the committed runs and this build's alike
+                    cells.append(f"{origin}{command}")
                 continue
             summary = summarise(group.runs)
             told = f"{origin}{data_world(group.runs[0])}, {group.profile}, {_seeds(summary.runs)}, "

@@ -257,7 +257,7 @@ def test_the_status_lists_every_experiment_and_what_the_profile_changes(roots):
     assert (
         "`avvp reproduce --profile quick --only reference/oracle`" in lines["reference/oracle"][3]
     )
-    assert lines["ma/c_smoothing_0"][3] == "`avvp sweep`; this build: `avvp sweep`"
+    assert lines["ma/c_smoothing_0"][3] == "`avvp sweep`"
 
 
 def test_profiles_are_listed():
