@@ -5,10 +5,10 @@ has the standard error
 
     SE^2 = 2 s^2 / n + (a^2 + b^2 / n) / N.
 
-s is how far the score of one system moves from seed to seed. a is how far the two systems' scores
-of one video differ from video to video if each is averaged over many seeds, and b what a single
-seed of each adds to that. A difference is *detectable* if it would leave out zero, at a two-sided
-level of ``ALPHA``, in a share ``POWER`` of repetitions: that takes
+s is how far the score of a typical system moves from seed to seed. a is how far the two systems'
+scores of one video differ from video to video if each is averaged over many seeds, and b what a
+single seed of each adds to that. A difference is *detectable* if it would leave out zero, at a
+two-sided level of ``ALPHA``, in a share ``POWER`` of repetitions: that takes
 
     (t(1 - ALPHA / 2) + t(POWER)) SE,
 
@@ -54,23 +54,25 @@ class Chance:
     """What moves a difference of two systems though neither changes; all (10,), in points.
 
     Attributes:
-        seed: s, pooled over experiments.
+        seed: s, of the typical experiment; see :func:`typical_variance`.
         freedom: degrees of freedom of that.
+        pooled_seed: what s would be if all experiments were taken to be equally steady.
+        seed_by_experiment: name -> the same of that experiment alone.
         video: a, the median over the pairs.
         least_video, most_video: a, of the pairs that differ least and most from video to video.
         video_of_seed: b, the median over the pairs.
-        experiments: how many s was pooled over.
         pairs: how many.
         videos: of the test split, N.
     """
 
     seed: np.ndarray
-    freedom: int
+    freedom: float
+    pooled_seed: np.ndarray
+    seed_by_experiment: Mapping[str, np.ndarray]
     video: np.ndarray
     least_video: np.ndarray
     most_video: np.ndarray
     video_of_seed: np.ndarray
-    experiments: int
     pairs: int
     videos: int
 
@@ -103,9 +105,9 @@ class Chance:
 def measure_chance(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> Chance:
     """Estimate what moves differences.
 
-    Only experiments with two seeds or more count: s^2 is pooled over them, and a pair is looked at
-    if both its sides are among them. What their seeds add to the variance of its per-video
-    differences is taken off; a^2 is what is left, at least 0.
+    Only experiments with two seeds or more count: s^2 is that of the typical one, and a pair is
+    looked at if both its sides are among them. What their seeds add to the variance of its
+    per-video differences is taken off; a^2 is what is left, at least 0.
 
     Args:
         scores: of experiments that parse both modalities.
@@ -126,7 +128,8 @@ def measure_chance(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> Chanc
         raise AvvpError(f"These runs were scored on different numbers of videos: {shapes}.")
     ((videos, _),) = shapes
     freedoms = np.array([len(mine.means) - 1 for mine in several.values()])
-    variances = [mine.means.var(axis=0, ddof=1) for mine in several.values()]
+    variances = np.array([mine.means.var(axis=0, ddof=1) for mine in several.values()])
+    typical, freedom = typical_variance(variances, freedoms)
     lasting, passing = [], []
     for sides in known:
         one, other = (scores[name].per_video for name in sides)
@@ -136,16 +139,37 @@ def measure_chance(scores: Mapping[str, Scores], pairs: Iterable[Pair]) -> Chanc
         passing.append(sum(own))
     spread = np.sqrt(lasting)
     return Chance(
+        np.sqrt(typical),
+        freedom,
         np.sqrt(freedoms @ variances / freedoms.sum()),
-        int(freedoms.sum()),
+        dict(zip(several, np.sqrt(variances), strict=True)),
         np.median(spread, axis=0),
         spread.min(axis=0),
         spread.max(axis=0),
         np.sqrt(np.median(passing, axis=0)),
-        len(several),
         len(known),
         videos,
     )
+
+
+def typical_variance(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np.ndarray, float]:
+    """The variance of a typical one of several experiments, and its degrees of freedom.
+
+    A pooled variance takes all to be equally steady, and then one whose trainings end now here, now
+    there speaks for all. The median does not let it. As the variance of few seeds is more often too
+    small than too large, each is first divided by the median that it would have by chance, were the
+    true one 1; so the result is right where all are equally steady. The degrees of freedom are
+    those of a pooled variance that would be as uncertain, about half as many.
+
+    Args:
+        variances: (n, M), of n experiments.
+        freedoms: (n,), seeds less one.
+    """
+    medians = stats.chi2.ppf(0.5, freedoms) / freedoms
+    # The variance of a median of n is n / (2 sum h)^2, h being the densities there.
+    densities = medians * freedoms * stats.chi2.pdf(medians * freedoms, freedoms)
+    freedom = 8 * densities.sum() ** 2 / len(freedoms)
+    return np.median(variances / medians[:, None], axis=0), float(freedom)
 
 
 def compare_scores(one: Scores, other: Scores) -> list[Comparison]:
@@ -208,8 +232,8 @@ def open_chance(
         command = f"avvp reproduce --profile {used} --seeds 2" + f" --data {data}" * (data != "sim")
         return f"Too few runs to measure how far they are apart: `{command}` makes some.", None
     chance = measure_chance(scores, pairs)
-    told = f"{world}, {used}: {chance.experiments} experiments with up to {seeds[-1]} seeds"
-    return told, chance
+    experiments = len(chance.seed_by_experiment)
+    return f"{world}, {used}: {experiments} experiments with up to {seeds[-1]} seeds", chance
 
 
 def _of_one_seed(per_video: np.ndarray) -> np.ndarray:

@@ -33,11 +33,18 @@ from avvp.claims import bootstrap_interval, judge, read_claims
 from avvp.data import SimulatorConfig
 from avvp.data.annotations import AnnotatedSplit
 from avvp.data.simulate import PROFILE_SIZES, draw_blocks
+from avvp.experiments import REGISTRY
 from avvp.figures import note, use_style
 from avvp.figures.significance import claims_on_scale
 from avvp.metrics import METRICS
 from avvp.reference_lines import COMPARED, LINES, read_lines, spread_of_differences
-from avvp.significance import Chance, measure_chance, open_chance, read_scores
+from avvp.significance import (
+    Chance,
+    measure_chance,
+    open_chance,
+    read_scores,
+    typical_variance,
+)
 from avvp.tables import COMMITTED, KINDS
 
 use_style()
@@ -65,10 +72,11 @@ def titled(metric: str) -> str:
 # $$
 #
 # That is the rule by which {doc}`14_claim_by_claim` judges claims, with the spread over videos taken
-# apart, so that one can ask what other numbers of seeds would give.
+# apart, so that one can ask what other numbers of seeds would give. There each pair has its own $s$;
+# here it is that of a typical method.
 
 # %% tags=["hide-input"]
-code(Chance.error, measure_chance)
+code(Chance.error, measure_chance, typical_variance)
 
 # %% tags=["hide-input"]
 claims = [claim for claim in read_claims() if claim.kind == "score"]
@@ -77,9 +85,10 @@ told, chance = open_chance(pairs, **place)
 Markdown(
     told
     if chance is None
-    else f"Measured on {told}. $s$ is pooled over these experiments ({chance.freedom} degrees of "
-    f"freedom), $a$ and $b$ are medians over those {chance.pairs} pairs of methods, of the ones that "
-    f"the papers compare, that have two seeds a side, and $N$ is {chance.videos:,}."
+    else f"Measured on {told}. $s$ is the median of these experiments, corrected for the few seeds of "
+    f"each (as sure as {chance.freedom:.0f} degrees of freedom), $a$ and $b$ are medians over those "
+    f"{chance.pairs} pairs of methods, of the ones that the papers compare, that have two seeds a "
+    f"side, and $N$ is {chance.videos:,}."
 )
 
 # %% tags=["hide-input"]
@@ -87,10 +96,12 @@ rows = []
 if chance:
     whole, by_seed = chance.error(1), chance.error(1, videos=math.inf)
     by_video = (whole**2 - by_seed**2) ** 0.5
+    apart = np.array(list(chance.seed_by_experiment.values()))
     rows = [
         {
             "metric": titled(metric),
             "s": chance.seed[i],
+            "s, least to most": f"{apart[:, i].min():.1f} to {apart[:, i].max():.1f}",
             "a": chance.video[i],
             "a, least to most": f"{chance.least_video[i]:.0f} to {chance.most_video[i]:.0f}",
             "b": chance.video_of_seed[i],
@@ -112,6 +123,26 @@ if chance:
         f"{chance.seed[TYPE_AV]:.1f} points from seed to seed, and the standard error of a difference "
         f"is {whole[TYPE_AV]:.1f} points. One video says little: two methods differ on it by "
         f"{chance.video[TYPE_AV]:.0f} points, one way or the other."
+    )
+Markdown(said)
+
+# %% [markdown]
+# Why a median? The usual estimate pools the variances of all experiments. That is right if all are
+# equally steady, and they are not.
+
+# %% tags=["hide-input"]
+said = told
+if chance:
+    least_steady = sorted(
+        chance.seed_by_experiment, key=lambda name: -chance.seed_by_experiment[name][TYPE_AV]
+    )[:2]
+    moves = [f"{chance.seed_by_experiment[name][TYPE_AV]:.1f}" for name in least_steady]
+    said = (
+        f"In Type@AV at segment level the least steady are "
+        f"{listed([REGISTRY[name].title for name in least_steady])}, which move by {listed(moves)} "
+        f"points. Pooled, $s$ would be {chance.pooled_seed[TYPE_AV]:.1f} instead of "
+        f"{chance.seed[TYPE_AV]:.1f}, and the scale for all methods would be that of the least steady. "
+        "What such a method claims takes more seeds than the following tables say."
     )
 Markdown(said)
 
@@ -301,7 +332,7 @@ if chance:
     large = beyond(chance.detectable(1))
     per_paper = sorted({c.paper for c in large})
     wanted = [0.5, 1.0, 2.0]
-    quantiles = chance.detectable(5)[TYPE_AV] / chance.error(5)[TYPE_AV]
+    quantiles = chance.detectable(math.inf)[TYPE_AV] / chance.error(math.inf)[TYPE_AV]
     videos = [(quantiles * chance.video[TYPE_AV] / d) ** 2 for d in wanted]
     said = [
         f"- **One run a row can carry {len(large)} of {len(sized)} claims.** The others may be "

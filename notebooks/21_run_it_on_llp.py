@@ -377,8 +377,9 @@ Table(
     f"({simulated_at['visual_threshold']:.2f} and {simulated_at['audio_threshold']:.2f}), where no "
     "two seconds are that alike. And a printed number is one run of unknown seed: two standard "
     "deviations between our simulated seeds are "
-    f"{min(intervals):.1f} to {max(intervals):.1f} points of Type@AV at segment level, by experiment, "
-    "so a distance of that size from the printed number says nothing."
+    f"{np.median(intervals):.1f} points of Type@AV at segment level in the median experiment (from "
+    f"{min(intervals):.1f} to {max(intervals):.1f}), so a distance of that size from the printed "
+    "number says nothing."
 )
 
 # %% [markdown]

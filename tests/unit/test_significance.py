@@ -1,6 +1,7 @@
 """What chance does to a difference: by hand, by simulation, and from runs."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from avvp.significance import (
     measure_chance,
     open_chance,
     read_scores,
+    typical_variance,
 )
 
 VIDEOS = 400
@@ -38,7 +40,8 @@ def chance(**changes) -> Chance:
     given = {"seed": 1.0, "video": 20.0, "video_of_seed": 10.0}
     columns = {k: np.full(len(METRICS), float(v)) for k, v in (given | changes).items()}
     same = {"least_video": columns["video"], "most_video": columns["video"]}
-    return Chance(**columns, **same, freedom=10**6, experiments=1, pairs=1, videos=VIDEOS)
+    same |= {"pooled_seed": columns["seed"], "seed_by_experiment": {"a/a": columns["seed"]}}
+    return Chance(**columns, **same, freedom=10**6, pairs=1, videos=VIDEOS)
 
 
 def test_the_error_by_hand():
@@ -69,11 +72,35 @@ def test_the_parts_are_found_again():
     names = list(scores)
     found = measure_chance(scores, pairwise(names))
     assert found.seed.mean() == pytest.approx(2.0, rel=0.05)
+    assert found.pooled_seed.mean() == pytest.approx(2.0, rel=0.05)
+    assert set(found.seed_by_experiment) == set(names) - {"a/once"}
+    assert found.seed_by_experiment["a/7"][3] == scores["a/7"].means[:, 3].std(ddof=1)
     # Two systems whose videos are hard for reasons of their own.
     assert found.video.mean() == pytest.approx(15.0 * math.sqrt(2), rel=0.03)
     assert found.video_of_seed.mean() == pytest.approx(8.0 * math.sqrt(2), rel=0.03)
     assert (found.least_video <= found.video).all() and (found.video <= found.most_video).all()
-    assert (found.freedom, found.experiments, found.pairs, found.videos) == (200, 40, 39, VIDEOS)
+    assert (found.pairs, found.videos) == (39, VIDEOS)
+
+
+@pytest.mark.parametrize("seeds", [[3] * 25, [2] * 10 + [3] * 10 + [5] * 10])
+def test_the_typical_variance_is_right_and_as_sure_as_said_where_all_are_equal(seeds):
+    freedoms = np.array(seeds) - 1
+    rng = np.random.default_rng(4)
+    variances = 4 * rng.chisquare(freedoms[:, None], (len(seeds), 20_000)) / freedoms[:, None]
+    found, freedom = typical_variance(variances, freedoms)
+    assert found.mean() == pytest.approx(4, rel=0.05)
+    assert freedom == pytest.approx(2 * 16 / found.var(), rel=0.12)
+    assert freedom < 0.7 * freedoms.sum()
+
+
+def test_an_unsteady_experiment_does_not_speak_for_the_others():
+    rng = np.random.default_rng(5)
+    scores = {f"a/{n}": drawn(rng, seeds=3, seed=1.0, video=9.0) for n in range(30)}
+    steady = measure_chance(scores, pairwise(list(scores)))
+    scores["a/0"] = drawn(rng, seeds=3, seed=30.0, video=9.0)
+    found = measure_chance(scores, pairwise(list(scores)))
+    assert (found.pooled_seed > 2 * steady.pooled_seed).mean() > 0.5
+    assert (found.seed < 1.25 * steady.seed).all()
 
 
 def test_two_sides_are_compared_by_the_rule_for_claims():
@@ -93,7 +120,9 @@ def test_two_sides_are_compared_by_the_rule_for_claims():
 def test_it_is_the_error_of_the_rule_for_claims():
     rng = np.random.default_rng(2)
     pair = {name: drawn(rng, seeds=3, seed=1.0, video=20.0, of_seed=9.0) for name in ("a/a", "b/b")}
-    found = measure_chance(pair, [("a/a", "b/b")]).error(3)
+    found = measure_chance(pair, [("a/a", "b/b")])
+    # Two that are compared alone are pooled by that rule.
+    found = replace(found, seed=found.pooled_seed).error(3)
     a, b = pair.values()
     for column in range(len(METRICS)):
         apart = (a.per_video.mean(axis=0) - b.per_video.mean(axis=0))[:, column]
@@ -107,7 +136,7 @@ def test_a_pair_takes_two_seeds_a_side_on_the_same_videos():
     once = drawn(rng, seeds=1, video=1.0)
     pairs = [("a/a", "b/b"), ("a/a", "once/once"), ("a/a", "no/runs"), ("a/a", "b/b")]
     found = measure_chance(scores | {"once/once": once}, pairs)
-    assert (found.experiments, found.pairs) == (2, 1)
+    assert (set(found.seed_by_experiment), found.pairs) == ({"a/a", "b/b"}, 1)
     with pytest.raises(AvvpError, match="takes a pair with two seeds a side"):
         measure_chance(scores | {"once/once": once}, pairs[1:3])
     short = Scores(scores["b/b"].means, scores["b/b"].per_video[:, 1:])
