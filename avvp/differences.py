@@ -47,6 +47,7 @@ from avvp.parity import names_and_shapes, open_golden
 from avvp.published import Row, published, published_cells
 from avvp.results import HOME, RESULTS, RUNS, Run, estimate, find_runs, read_arrays
 from avvp.scored import GATES
+from avvp.significance import typical_variance
 from avvp.tables import (
     COMMITTED,
     KINDS,
@@ -623,19 +624,19 @@ def chance(
 ) -> float | None:
     """How far two single runs of one experiment lie apart in 95 of 100 cases, in points.
 
-    From the spread over seeds, pooled over all committed experiments that have several and learn
-    something; None: there are none.
+    From the spread over seeds of a typical one (:func:`avvp.significance.typical_variance`) of all
+    committed experiments that have several and learn something; None: there are none.
     """
     scores: dict[str, list[float]] = {}
     for run in find_runs([results], data="sim", profile=profile).values():
         if is_current(run) and metric in run.metrics and not run.experiment.startswith("reference"):
             scores.setdefault(run.experiment, []).append(run.metrics[metric])
     groups = [values for values in scores.values() if len(values) > 1]
-    freedom = sum(len(values) - 1 for values in groups)
-    if not freedom:
+    if not groups:
         return None
-    pooled = sum(np.var(values, ddof=1) * (len(values) - 1) for values in groups) / freedom
-    return float(stats.t.ppf(0.975, freedom)) * math.sqrt(2 * pooled)
+    variances = np.array([[np.var(values, ddof=1)] for values in groups])
+    (typical,), freedom = typical_variance(variances, np.array([len(g) - 1 for g in groups]))
+    return float(stats.t.ppf(0.975, freedom)) * math.sqrt(2 * typical)
 
 
 def drawable(

@@ -268,7 +268,7 @@ if sized:
     if single and by_chance is not None:
         beyond = [in_words(row) for row, effect in single if abs(effect.points) > by_chance]
         said.append(
-            f"Single trainings are compared by {len(single)}, and two trainings of one network lie up "
+            f"In {len(single)} single trainings are compared, and two trainings of one network lie up "
             f"to {by_chance:.1f} points apart by chance alone. Beyond that: {listed(beyond) or 'none'}."
         )
 rules = [(row, effect) for row, effect in sized if row.measure in ("gates", "epochs")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from avvp.differences import (
     AUTHORS,
@@ -308,12 +309,17 @@ def test_facts_of_the_annotations(roots):
 def test_how_far_chance_sets_two_runs_apart(roots):
     results = roots["results"]
     assert chance(results=results) is None
-    for name, means in {"han/han": (50, 52), "ma/c": (40, 40), "reference/linear": (1, 9)}.items():
+    spread = {"han/han": 1, "ma/c": 1, "mgn/hard_hard": 10, "reference/linear": 20}
+    for name, apart in spread.items():
+        means = (50, 50 + apart, 50 - apart)
         for seed, mean in enumerate(means, start=1):
             scores = np.full((4, 10), mean, np.float16)
             store(results, name, scores, seed=seed, profile="medium")
-    # Variances 2 and 0 with one degree of freedom each: pooled 1, and t with two is 4.303.
-    assert chance(results=results) == pytest.approx(4.303 * 2**0.5, abs=1e-3)
+    # Three seeds have a variance of ln 2 in the median, if the true one is 1. Of the three that
+    # learn, the median is 1: as one of 1 / ln 2, as sure as 6 (ln 2)^2 degrees of freedom.
+    half = np.log(2)
+    expected = stats.t.ppf(0.975, 6 * half**2) * (2 / half) ** 0.5
+    assert chance(results=results) == pytest.approx(expected, rel=1e-6)
 
 
 def test_what_is_measured_together_is_drawn_once(roots):
