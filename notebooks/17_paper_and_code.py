@@ -94,7 +94,7 @@ def in_words(row) -> str:
 # which needs no run. *Annotations of LLP*: counted on the real labels. Only the last two are about
 # LLP itself; the first two happen on simulated LLP, unless this book was built with other data.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-differences", "caption": "Effects of differences between papers, released code and annotations, in points; the number stands at the right. Bars are 95 % intervals: over seeds and test videos for what was trained anew, over seeds for what one network says in two ways. An empty marker has a single seed on a side and no interval; the grey band shows how far two trainings of one network lie apart in 95 of 100 cases, in Type@AV, so an empty marker inside it says nothing. Runs are simulated LLP where the tables below say so."}, "image": {"alt": "A long list of differences, sorted by size, with a marker for the effect of each in points left or right of a zero line, and intervals where there are several seeds. A few lie beyond ten points, most within the grey band of chance around zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-differences", "caption": "Effects of differences between papers, released code and annotations, in points; the number stands at the right. Bars are 95 % intervals: over seeds and test videos for what was trained anew, over seeds for what one network says in two ways. An empty marker has a single seed on a side and no interval; the grey band shows how far two trainings of a typical network lie apart in 95 of 100 cases, in Type@AV, so an empty marker inside it says nothing. Runs are simulated LLP where the tables below say so."}, "image": {"alt": "A long list of differences, sorted by size, with a marker for the effect of each in points left or right of a zero line, and intervals where there are several seeds. A few lie beyond ten points, most within the grey band of chance around zero."}}
 _ = effect_sizes(
     [(f"{whose(row)}: {subject(row)}", effect) for row, effect in drawn],
     chance=by_chance,
@@ -268,8 +268,9 @@ if sized:
     if single and by_chance is not None:
         beyond = [in_words(row) for row, effect in single if abs(effect.points) > by_chance]
         said.append(
-            f"In {len(single)} single trainings are compared, and two trainings of one network lie up "
-            f"to {by_chance:.1f} points apart by chance alone. Beyond that: {listed(beyond) or 'none'}."
+            f"Behind {len(single)} of the {len(sized)} effects are single trainings, and two trainings "
+            f"of a typical network lie up to {by_chance:.1f} points apart by chance alone. Beyond that: "
+            f"{listed(beyond) or 'none'}."
         )
 rules = [(row, effect) for row, effect in sized if row.measure in ("gates", "epochs")]
 if rules:
