@@ -1,11 +1,13 @@
 """Nothing that the papers print is left out: rows have experiments, figures have producers."""
 
 import re
+from collections import defaultdict
 
 import pytest
 
-from avvp.experiments import REGISTRY, rows_without_experiment
+from avvp.experiments import PROFILES, REGISTRY, is_current, rows_without_experiment
 from avvp.published import Row, published_cells, published_items, published_rows
+from avvp.results import RESULTS, find_runs
 from avvp.tables import experiments_of, item_table
 from tests.book.conftest import ROOT
 
@@ -39,6 +41,21 @@ def test_an_experiment_names_only_rows_that_are_printed():
 
 def test_the_book_says_that_no_row_is_left_out():
     assert rows_without_experiment() == []
+
+
+def test_every_row_has_committed_runs_of_all_seeds():
+    medium = PROFILES["medium"]
+    seeds = defaultdict(set)
+    for run in find_runs(RESULTS, data="sim", profile="medium").values():
+        if is_current(run):
+            seeds[run.experiment].add(run.seed)
+    wanted = set(range(1, medium.seeds + 1))
+    lacking = {
+        name: wanted - seeds[name]
+        for name, experiment in REGISTRY.items()
+        if experiment.rows and not wanted <= seeds[name]
+    }
+    assert not lacking
 
 
 def test_names_for_the_same_network():
