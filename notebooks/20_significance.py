@@ -139,10 +139,12 @@ if chance:
     moves = [f"{chance.seed_by_experiment[name][TYPE_AV]:.1f}" for name in least_steady]
     said = (
         f"In Type@AV at segment level the least steady are "
-        f"{listed([REGISTRY[name].title for name in least_steady])}, which move by {listed(moves)} "
+        f"{listed([f'*{REGISTRY[name].title}*' for name in least_steady])}, which move by {listed(moves)} "
         f"points. Pooled, $s$ would be {chance.pooled_seed[TYPE_AV]:.1f} instead of "
         f"{chance.seed[TYPE_AV]:.1f}, and the scale for all methods would be that of the least steady. "
         "What such a method claims takes more seeds than the following tables say."
+        + " Of hard assignment, {doc}`12_ablations` looks at what each seed loses."
+        * any(name.startswith("mgn/hard") for name in least_steady)
     )
 Markdown(said)
 
