@@ -22,6 +22,8 @@ ONE = 2.0
 have other things to do, and the committed seeds of an experiment differ by as much."""
 SEVERAL = 1.25
 """And by this one beyond the range of several."""
+STRAY = 4
+"""One in so many is left out at either end of a range: machines are now and then very busy."""
 
 
 class Range(NamedTuple):
@@ -41,6 +43,12 @@ class Range(NamedTuple):
 def _around(ranges: Iterable[Range]) -> Range:
     lows, highs = zip(*ranges, strict=True)
     return Range(min(lows), max(highs))
+
+
+def _without_strays(ranges: Iterable[Range]) -> Range:
+    lows, highs = zip(*ranges, strict=True)
+    stray = len(lows) // STRAY
+    return Range(sorted(lows)[stray], sorted(highs)[-1 - stray])
 
 
 class Work(NamedTuple):
@@ -130,7 +138,7 @@ class TimeLeft:
         """How long a task will take; None where nothing comparable is known."""
         for known in (self._fresh, self._here):
             if found := _foretold(known, task):
-                return _around(found).widened(ONE if len(found) == 1 else SEVERAL)
+                return _without_strays(found).widened(ONE if len(found) == 1 else SEVERAL)
         devices = {run.device for run in self._elsewhere}
         found = []
         for device in sorted(devices):
@@ -138,7 +146,7 @@ class TimeLeft:
             ratio = self._ratio(runs)
             there = _foretold(runs, task)
             if ratio and there:
-                found.append(_around(there) * ratio)
+                found.append(_without_strays(there) * ratio)
         if not found:
             kin = (scaled(run, task.configuration) for run in chain(self._fresh, self._here))
             found = [time.widened(ONE) for time in kin if time]
@@ -155,7 +163,8 @@ class TimeLeft:
                     ratios.setdefault(run.experiment, []).append(ratio)
         if not ratios:
             return None
-        return _around(chain(*ratios.values())).widened(ONE if len(ratios) == 1 else SEVERAL)
+        each = map(_without_strays, ratios.values())
+        return _without_strays(each).widened(ONE if len(ratios) == 1 else SEVERAL)
 
     def all(self) -> tuple[Range, int]:
         """The time of all tasks of known length, and the number of the others."""

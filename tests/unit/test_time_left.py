@@ -130,6 +130,17 @@ def test_several_ratios_span_the_range():
     assert TimeLeft([], here=here, elsewhere=elsewhere).of(task("c")) == Range(16, 62.5)
 
 
+def test_a_stray_among_many_does_not_widen_the_range():
+    seconds = (50, 60, 70, 2_000)
+    assert TimeLeft([], here=[measured("a", s) for s in seconds]).of(task("a")) == Range(48, 87.5)
+    elsewhere = [measured(name, s, device="theirs") for name in "abcd" for s in seconds]
+    here = [measured(name, s) for name, s in zip("abc", (60, 60, 600), strict=True)]
+    # Of the four ratios of an experiment the middle two count; of three experiments all.
+    ratio = Range(60 / 70, 600 / 60)
+    found = TimeLeft([], here=here, elsewhere=elsewhere).of(task("d"))
+    assert found == pytest.approx(Range(60 * ratio.low / 1.25, 70 * ratio.high * 1.25))
+
+
 def test_each_machine_has_its_own_ratio():
     elsewhere = [
         measured(name, seconds, device=device)
