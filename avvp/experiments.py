@@ -94,16 +94,17 @@ def get_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def find_experiments(pattern: str) -> list[Experiment]:
-    """The experiments whose names match ``pattern`` (``*`` and ``?``), in the registry's order.
+def find_experiments(*patterns: str) -> list[Experiment]:
+    """The experiments whose names match a pattern (``*`` and ``?``), in the registry's order.
 
     Raises:
-        AvvpError: there are none.
+        AvvpError: a pattern matches none.
     """
-    found = [e for name, e in REGISTRY.items() if fnmatch.fnmatchcase(name, pattern)]
-    if not found:
-        raise AvvpError(f"No experiment matches {pattern!r}; there are {', '.join(REGISTRY)}.")
-    return found
+    found = {p: [name for name in REGISTRY if fnmatch.fnmatchcase(name, p)] for p in patterns}
+    for pattern, names in found.items():
+        if not names:
+            raise AvvpError(f"No experiment matches {pattern!r}; there are {', '.join(REGISTRY)}.")
+    return [e for name, e in REGISTRY.items() if any(name in names for names in found.values())]
 
 
 def rows_without_experiment() -> list[Row]:

@@ -162,7 +162,7 @@ def in_waves(
 def reproduce(
     *,
     profile: str,
-    only: str | None = None,
+    only: str | Sequence[str] | None = None,
     seeds: int | None = None,
     data: str = "sim",
     device: str = "auto",
@@ -182,7 +182,7 @@ def reproduce(
 
     Args:
         profile: a name in :data:`avvp.registry.PROFILES`.
-        only: pattern of experiment names. None: all that the profile trains.
+        only: pattern of experiment names, or several. None: all that the profile trains.
         seeds: train with seeds 1 to n; None: as many as the profile asks for.
         data: ``"sim"`` or the path of an HDF5 file.
         device: see :func:`avvp.training.choose_device`.
@@ -213,10 +213,11 @@ def reproduce(
     size = at_world(size, data)
     source = open_source(data, size)
     left_out, wanted = {}, []
-    for experiment in find_experiments(only or "*"):
-        if size.core_only and not experiment.core and only is None:
+    patterns = [only] if isinstance(only, str) else list(only or [])
+    for experiment in find_experiments(*(patterns or ["*"])):
+        if size.core_only and not experiment.core and not patterns:
             left_out[experiment.name] = f"profile {profile} trains core rows only"
-        elif experiment.profiles and profile not in experiment.profiles and only != experiment.name:
+        elif not (profile in (experiment.profiles or [profile]) or experiment.name in patterns):
             left_out[experiment.name] = f"profile {profile} trains it only if it is named"
         elif experiment.simulated_only and isinstance(source.origin, Path):
             left_out[experiment.name] = "it knows only the simulator"

@@ -10,7 +10,13 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     """Add the command ``reproduce``."""
     command = groups.add_parser("reproduce", help=__doc__)
     command.add_argument("--profile", default="quick", help="smoke, quick, medium or full")
-    command.add_argument("--only", metavar="PATTERN", help="experiments, such as 'han/*'")
+    command.add_argument(
+        "--only",
+        nargs="+",
+        action="extend",
+        metavar="PATTERN",
+        help="experiments, such as 'han/*' 'ma/c*' (default: all that the profile trains)",
+    )
     command.add_argument("--seeds", type=int, metavar="N", help="seeds 1 to N")
     command.add_argument("--data", default="sim", help="sim, or an .h5 file (default: %(default)s)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")

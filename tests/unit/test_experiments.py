@@ -310,7 +310,9 @@ def test_names_that_are_not_there_are_answered_with_those_that_are():
     with pytest.raises(AvvpError, match="no profile 'huge'; choose one of published, smoke"):
         get_profile("huge")
     with pytest.raises(AvvpError, match=r"No experiment matches 'hen/\*'; there are .*han/han"):
-        find_experiments("hen/*")
+        find_experiments("han/*", "hen/*")
+    some = find_experiments("reference/linear", "han/h*", "reference/l*")
+    assert [e.name for e in some] == [n for n in REGISTRY if n in ("reference/linear", "han/han")]
     assert [e.name for e in find_experiments("reference/*")] == [
         "reference/linear",
         "reference/oracle",

@@ -86,7 +86,8 @@ def test_an_experiment_that_fails_does_not_stop_the_others(
     assert done.failed["bad/width seed 1"].startswith("RuntimeError: ")
     assert all("\n" not in reason for reason in done.failed.values())
     folders = [f"--{name}={path}" for name, path in roots.items()]
-    assert main(["reproduce", "--profile=smoke", "--only=bad/*", "--device=cpu", *folders]) == 1
+    several = ["--only", "bad/option", "bad/w*", "--only=bad/o*"]
+    assert main(["reproduce", "--profile=smoke", *several, "--device=cpu", *folders]) == 1
     told = capsys.readouterr().out
     assert "0 runs made, 0 were there, 2 failed." in told
     assert "failed: bad/option seed 1:" in told
@@ -172,6 +173,8 @@ def test_quick_trains_core_rows_and_others_when_they_are_named(monkeypatch, repr
     others = {"extra/linear", *REGISTRY} - set(core)
     assert done.left_out == dict.fromkeys(others, "profile smoke trains core rows only")
     assert reproduce_here(only="extra/*").made == ["extra/linear seed 1"]
+    named = reproduce_here(only=["extra/linear", "reference/linear"]).made
+    assert sorted(named) == ["extra/linear seed 1", "reference/linear seed 1"]
 
 
 def test_what_is_too_large_for_a_profile_waits_until_it_is_named(monkeypatch, reproduce_here):
