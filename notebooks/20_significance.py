@@ -40,7 +40,6 @@ from avvp.metrics import METRICS
 from avvp.reference_lines import COMPARED, LINES, read_lines, spread_of_differences
 from avvp.significance import (
     Chance,
-    measure_chance,
     open_chance,
     read_scores,
     typical_variance,
@@ -76,7 +75,7 @@ def titled(metric: str) -> str:
 # here it is that of a typical method.
 
 # %% tags=["hide-input"]
-code(Chance.error, measure_chance, typical_variance)
+code(Chance.error, typical_variance)
 
 # %% tags=["hide-input"]
 claims = [claim for claim in read_claims() if claim.kind == "score"]
@@ -127,8 +126,8 @@ if chance:
 Markdown(said)
 
 # %% [markdown]
-# Why a median? The usual estimate pools the variances of all experiments. That is right if all are
-# equally steady, and they are not.
+# Why a median? The usual estimate pools the variances of all experiments, which is right only if all
+# are equally steady.
 
 # %% tags=["hide-input"]
 said = told
