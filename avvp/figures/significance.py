@@ -29,7 +29,9 @@ def claims_on_scale(
     seeds = sorted(detectable, reverse=True)
     rows = [f"{level}/{kind}" for level in LEVELS for kind in KINDS]
     figure, ax = plt.subplots(figsize=(7, 6.2))
-    for y, metric in enumerate(rows):
+    # The numbers above the bands of the second level need room below the line between the levels.
+    places = [place + 0.3 * (place >= len(KINDS)) for place in range(len(rows))]
+    for y, metric in zip(places, rows, strict=True):
         left = 0.0
         for shade, count in zip(SHADES, seeds, strict=False):
             edge = detectable[count][metric]
@@ -44,11 +46,9 @@ def claims_on_scale(
             height = y + (place % 3 - 1) * 0.2 * (len(mine) > 1)
             style = {"color": colour, "marker": marker, "markeredgecolor": "white"}
             ax.plot(claim.claimed, height, linestyle="", markersize=6, zorder=3, **style)
-    ax.axhline(len(KINDS) - 0.5, color=TRUTH_COLOUR, linewidth=0.8)
-    ax.set_yticks(
-        range(len(rows)), [f"{KINDS[r.partition('/')[2]]}, {r.partition('/')[0]}" for r in rows]
-    )
-    ax.set(ylim=(len(rows) - 0.45, -0.75), xlabel="difference (points)")
+    ax.axhline(len(KINDS) - 0.47, color=TRUTH_COLOUR, linewidth=0.8)
+    ax.set_yticks(places, [f"{KINDS[r.partition('/')[2]]}, {r.partition('/')[0]}" for r in rows])
+    ax.set(ylim=(places[-1] + 0.55, -0.75), xlabel="difference (points)")
     ax.set_xlim(left=0)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
