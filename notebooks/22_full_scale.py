@@ -244,7 +244,7 @@ show_text(answers)
 # order: those that this command has made; those that this machine made earlier, under any profile;
 # those that were made elsewhere, such as the committed ones, but only after an experiment that ran
 # here as well has told how the machines compare; and last, runs of the same network in another
-# experiment.
+# experiment. Of many, the fastest and the slowest few do not count: machines are now and then busy.
 
 # %% tags=["hide-input"]
 code(TimeLeft.of, TimeLeft.all)
