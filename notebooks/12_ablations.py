@@ -522,11 +522,14 @@ Markdown(" ".join(said))
 
 
 # %% tags=["hide-input"]
-def found_in_kept(path) -> dict[str, int]:
+def found_in_kept(path) -> dict:
     """Of one run: classes found in kept videos, those true in a modality, and of these on nowhere."""
     run = read_arrays(path)
     found = run["timelines/video"] >= 0.5  # (K, C)
-    counts = {"found in the video": int(found.sum())}
+    counts = {
+        "loss of the last epoch": f"{run['history/loss'][-1]:.2f}",
+        "found in the video": int(found.sum()),
+    }
     for modality, verb in zip(MODALITIES, ("heard", "seen"), strict=False):
         true = found & run[f"timelines/true_{modality}"].any(axis=2)
         nowhere = true & ~(run[f"timelines/segment_{modality}"] >= 0.5).any(axis=1)
@@ -535,11 +538,7 @@ def found_in_kept(path) -> dict[str, int]:
 
 
 kept = {
-    title: [
-        {"loss of the last epoch": f"{read_arrays(path)['history/loss'][-1]:.2f}"}
-        | found_in_kept(path)
-        for path in assigned.drawn[name].paths
-    ]
+    title: [found_in_kept(path) for path in assigned.drawn[name].paths]
     for name, title in assigned.names.items()
     if name in assigned.per_video
 }

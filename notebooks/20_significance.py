@@ -38,12 +38,7 @@ from avvp.figures import note, use_style
 from avvp.figures.significance import claims_on_scale
 from avvp.metrics import METRICS
 from avvp.reference_lines import COMPARED, LINES, read_lines, spread_of_differences
-from avvp.significance import (
-    Chance,
-    open_chance,
-    read_scores,
-    typical_variance,
-)
+from avvp.significance import Chance, open_chance, read_scores, typical_variance
 from avvp.tables import COMMITTED, KINDS
 
 use_style()
