@@ -426,7 +426,7 @@ def pretrain(
             keep=epoch == 1 or better or config.selection == "last",
             told=f"val loss {val_loss:.3f}",
         )
-    course.finish()
+    course.finish(keep_optimizer=True)
     _set_dropout(network, fine_tuned_with)
     pairs = together.shape[0] * SEGMENTS * (SEGMENTS - 1)
     connected = (int(together.sum()) - together.shape[0] * SEGMENTS) / pairs

@@ -390,44 +390,22 @@ class _Courses(Course):
     ) -> list[FitResult]:
         """Leave networks and folders as if each had been trained alone."""
         self._bar.close()
-        now, found = self._members.stacked.state_dict(), []
+        found = []
         for member, (network, folder) in enumerate(zip(networks, folders, strict=True)):
             own = {name: self.state[name][member] for name in _OF_EACH}
             state = self.state | own | {
                 "seconds": self.state["seconds"] / len(networks),
                 "together": list(names),
             }  # fmt: skip
-            selected, last = (
-                {name: value[member].clone() for name, value in weights.items()}
-                for weights in (self._selected, now)
-            )
+            selected = {name: value[member].clone() for name, value in self._selected.items()}
             # What a training of this member alone has left does not belong to these weights.
             (folder / CHECKPOINT).unlink(missing_ok=True)
             write_checkpoint(selected, folder / SELECTED)
-            write_course(
-                folder,
-                identity=identities[member],
-                network=last,
-                optimizer=self._optimizer_state(member),
-                device=self._device,
-                state=state,
-            )
+            write_course(folder, identity=identities[member], device=self._device, state=state)
             network.load_state_dict(selected)
             network.eval()
             found.append(result_of(state))
         return found
-
-    def _optimizer_state(self, member: int) -> dict[str, Any]:
-        whole = self.optimizer.state_dict()
-        state = {
-            number: {k: v[member].clone() if v.ndim else v for k, v in moments.items()}
-            for number, moments in whole["state"].items()
-        }
-        groups = [
-            group | {"lr": float(group["lr"]), "capturable": False}
-            for group in whole["param_groups"]
-        ]
-        return {"state": state, "param_groups": groups}
 
 
 def fit_together(

@@ -529,19 +529,20 @@ def write_course(
     folder: Path,
     *,
     identity: Mapping[str, object],
-    network: Mapping[str, Tensor],
-    optimizer: dict,
     device: torch.device,
     state: Mapping[str, object],
+    network: Mapping[str, Tensor] | None = None,
+    optimizer: dict | None = None,
 ) -> None:
     """Write the checkpoint that a :class:`Course` in ``folder`` goes on from.
 
     Args:
         folder: of the checkpoints.
         identity: see :class:`Course`.
-        network, optimizer: their states.
         device: whose random numbers go on too.
         state: see :class:`Course`.
+        network, optimizer: their states; None where the course is finished and nobody needs them,
+            which makes a file of kilobytes out of one three times as large as the weights.
     """
     content = {
         "identity": json.dumps(identity, sort_keys=True),
@@ -683,24 +684,32 @@ class Course:
         self.state |= {"epoch": self.state["epoch"] + 1, "step": 0, "sums": {}}
         self._save()
 
-    def finish(self) -> None:
-        """Leave the selected weights in the network."""
+    def finish(self, *, keep_optimizer: bool = False) -> None:
+        """Leave the selected weights in the network, and a checkpoint that says no more than that.
+
+        Args:
+            keep_optimizer: leave the state of the optimiser in the checkpoint, for whoever goes on
+                with it.
+        """
         self._bar.close()
         if (self._folder / BEST).exists():
             (self._folder / BEST).replace(self._folder / SELECTED)
         read_weights(self._network, self._folder / SELECTED)
+        self._write(optimizer=self.optimizer.state_dict() if keep_optimizer else None)
 
     def _save(self) -> None:
         self.state["seconds"] = time.monotonic() - self._started
+        self._write(network=self._network.state_dict(), optimizer=self.optimizer.state_dict())
+        self._saved = time.monotonic()
+
+    def _write(self, **states: Any) -> None:
         write_course(
             self._folder,
             identity=self._identity,
-            network=self._network.state_dict(),
-            optimizer=self.optimizer.state_dict(),
             device=self._device,
             state=self.state,
+            **states,
         )
-        self._saved = time.monotonic()
 
     def _restored(self) -> dict:
         """The state in the folder, loaded into network and optimiser too, or a fresh one."""
@@ -724,8 +733,10 @@ class Course:
                 f"{path} belongs to a run of another configuration, seed or data set; delete its "
                 "folder, or train in another one."
             )
-        self._network.load_state_dict(content["network"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        if content["network"] is not None:
+            self._network.load_state_dict(content["network"])
+        if content["optimizer"] is not None:
+            self.optimizer.load_state_dict(content["optimizer"])
         torch.set_rng_state(content["random"]["cpu"].cpu())
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(content["random"]["cuda"].cpu(), self._device)

@@ -191,7 +191,8 @@ code(atomic_path)
 # order of the videos follows from seed and epoch. So a run that goes on takes the same steps as one
 # that was never cut off, and ends with the same numbers, bit for bit. Weights that are the best *so
 # far* have another name than those that are final, because label refinement must not start from the
-# former:
+# former. Once they are final nobody needs Adam's state any more, and the checkpoint shrinks to a few
+# kilobytes that say that the training is over:
 
 # %% tags=["hide-input"]
 code(Course.end_epoch, Course.finish)

@@ -91,7 +91,7 @@ def test_kill_in_the_middle_of_any_file_and_the_numbers_stay_the_same(tmp_path):
 def test_kill_between_training_and_result_and_nothing_is_trained_again(tmp_path, write):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert in_a_process(None, whole, "reference/linear") == 0
-    files = 2 * 5  # two epochs: three steps and the end, and the weights
+    files = 2 * 5 + 1  # two epochs: three steps and the end, and the weights; what is finished
     assert in_a_process(files + ["npz", "json"].index(write) + 1, cut, "reference/linear") < 0
     (left,) = leftovers(cut)
     assert left.name.startswith(f".seed-1.{write}.")

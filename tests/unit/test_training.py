@@ -153,6 +153,27 @@ def test_a_finished_run_is_not_trained_again(videos, tmp_path, monkeypatch):
     assert same_weights(whole, again)
 
 
+def test_a_finished_run_keeps_its_weights_once_and_no_optimizer(videos, tmp_path):
+    run(videos, tmp_path)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes.keys() == {training.CHECKPOINT, training.SELECTED}
+    assert 10 * sizes[training.CHECKPOINT] < sizes[training.SELECTED]
+
+
+def test_a_finished_run_of_before_is_not_trained_again(videos, tmp_path, monkeypatch):
+    """Its checkpoint holds network and optimizer still; so it does if it was cut off at the end."""
+    monkeypatch.setattr(training.Course, "finish", lambda course: None)
+    run(videos, tmp_path / "cut")
+    assert (tmp_path / "cut" / training.BEST).exists()
+    monkeypatch.undo()
+    whole, expected = run(videos, tmp_path / "whole")
+    monkeypatch.setattr(training, "train_step", None)
+    finished, result = run(videos, tmp_path / "cut", network=small(seed=9))
+    assert same_weights(whole, finished) and result.history == expected.history
+    left = [{p.name: p.stat().st_size for p in (tmp_path / n).iterdir()} for n in ("whole", "cut")]
+    assert left[0] == pytest.approx(left[1], abs=100)  # the seconds are others
+
+
 def test_a_folder_of_another_run_is_refused(videos, tmp_path):
     run(videos, tmp_path)
     with pytest.raises(AvvpError, match="another configuration"):
