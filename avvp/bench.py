@@ -374,51 +374,76 @@ def read_benches(folder: Path = RESULTS / "bench") -> list[dict[str, Any]]:
 
 
 def bench_tables(content: Mapping[str, Any]) -> Table:
-    """What was measured on one device: rates of matrix products, steps, parsing."""
-    titles = {each["experiment"]: each["title"] for each in content["experiments"]}
+    """What was measured on one device: the time of steps, the share of the device, parsing."""
+    known = {each["experiment"]: each for each in content["experiments"]}
     on_processor = content["basis"] == "processor"
-    lines = []
+    times, shares = [], []
     for step in content["steps"]:
-        (told,) = (e for e in content["experiments"] if e["experiment"] == step["experiment"])
-        lines.append(
+        network = known[step["experiment"]]
+        named = [
+            network["title"],
+            _together(step["seeds"] if step["together"] else None),
+            step["precision"],
+        ]
+        times.append(
             [
-                told["title"],
-                _together(step["seeds"] if step["together"] else None),
-                step["precision"],
+                *named,
                 f"{1e3 * step['seconds']:,.1f}",
                 *([f"{1e3 * step['processor']:,.1f}"] if on_processor else []),
                 f"{step['videos_a_second']:,.0f}",
-                f"{step['seeds'] * told['operations'] / 1e9:,.1f}",
-                f"{step['rate'] / 1e9:,.0f}",
-                f"{100 * step['share']:.0f}",
-                f"{step['peak_memory'] / 1e9:.2f}",
                 f"{step['load']:.1f}",
             ]
         )
-    columns = ["Network", "Seeds", "Precision", "ms a step"]
-    columns += ["of the processor"] if on_processor else []
-    columns += ["Videos a second", "Billion operations a step", "a second"]
-    columns += ["% of matrix products", "Peak memory (GB)", "Load"]
+        shares.append(
+            [
+                *named,
+                f"{step['seeds'] * network['operations'] / 1e9:,.1f}",
+                f"{step['rate'] / 1e9:,.0f}",
+                f"{100 * step['share']:.0f}",
+                f"{step['peak_memory'] / 1e9:.2f}",
+            ]
+        )
+    named = ["Network", "Seeds", "Precision"]
+    said = [
+        f"Steps on {content['device']} ({content['processor']}), {content['seconds']:,.0f} seconds "
+        "in all. Times are medians."
+    ]
+    if on_processor:
+        said.append(
+            "Videos a second are those of processor time, which other programs change much less "
+            "than the clock; the load is what they and this one asked for."
+        )
+    if content["left_out"]:
+        said.append(content["left_out"])
+    steps = markdown_table(
+        [
+            *named,
+            "ms a step",
+            *(["of the processor"] if on_processor else []),
+            "Videos a second",
+            "Load",
+        ],
+        times,
+        " ".join(said),
+    )
     rates = ", ".join(
         f"{rate / 1e12:,.2f} in {precision}" for precision, rate in content["matrix_rates"].items()
     )
     said = [
-        f"Steps on {content['device']} ({content['processor']}), {content['seconds']:,.0f} seconds "
-        f"in all. Large matrix products run at {rates} trillion operations a second.",
-        "Times are medians. Operations, forward and backward, are those of matrix products.",
+        "What the same steps use of the device. Operations, forward and backward, are those of "
+        f"matrix products; large ones run at {rates} trillion operations a second there, which is "
+        "100 %."
     ]
     if on_processor:
-        said.append(
-            "Videos and operations a second are those of processor time, which other programs "
-            "change much less than the clock; the load is what they and this one asked for. Memory "
-            "is the whole process's."
-        )
-    if content["left_out"]:
-        said.append(content["left_out"])
-    steps = markdown_table(columns, lines, " ".join(said))
+        said.append("Memory is the whole process's.")
+    used = markdown_table(
+        [*named, "Billion operations a step", "a second", "%", "Peak memory (GB)"],
+        shares,
+        " ".join(said),
+    )
     parsed = [
         [
-            f"parse, decide, score: {titles[each['experiment']]}",
+            f"parse, decide, score: {known[each['experiment']]['title']}",
             f"{each['seconds']:,.2f}",
             f"{each['processor']:,.2f}",
             f"{each['load']:.1f}",
@@ -439,4 +464,4 @@ def bench_tables(content: Mapping[str, Any]) -> Table:
         parsed,
         f"Scoring {metrics['videos']:,} test videos on the same device.",
     )
-    return Table(f"{steps}\n\n{scoring}")
+    return Table(f"{steps}\n\n{used}\n\n{scoring}")

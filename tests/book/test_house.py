@@ -47,7 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("completion", "model_card", "prediction"),
     ("bench", "costs"),
     ("figures", "cells", "bookmaking", "clip_page"),
-    ("commands", "cli"),
+    ("commands", "cli", "__main__"),
 )
 """Modules of avvp; each imports from its own line and the lines above it."""
 

@@ -52,15 +52,31 @@ def test_the_profiles_are_those_of_the_code():
             assert sizes.startswith(f"{profile.train:,} / {profile.val:,} / {profile.test:,}")
 
 
+def test_a_checkout_runs_its_own_command(tmp_path):
+    """Whatever is installed: a machine that is lent for minutes has the packages, not this one."""
+    tree = copy_tree(tmp_path)
+
+    def told(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "avvp", *arguments]
+        return subprocess.run(command, cwd=tree, capture_output=True, text=True)
+
+    version = tree / "avvp" / "__init__.py"
+    version.write_text(version.read_text("utf-8") + '\n__version__ = "of this checkout"\n')
+    assert told("--version").stdout == "avvp of this checkout\n"
+    mistaken = told("reproduce", "--profile", "huge")
+    assert mistaken.returncode == 2
+    assert mistaken.stderr.startswith("avvp: There is no profile 'huge'")
+
+
 def test_commands_name_options_that_exist():
-    """Every ``avvp GROUP ACTION`` of the README and of the pages is understood by the parser."""
+    """Every ``avvp GROUP ACTION`` of these files and of the pages is understood by the parser."""
     from avvp.cli import parser
 
-    texts = [README, *(page.read_text("utf-8") for page in sorted(ROOT.glob("book/*.md")))]
-    commands = {
-        command for text in texts for command in re.findall(r"^\s*avvp ([^#\n]+)", text, flags=re.M)
-    }
-    assert len(commands) >= 4
+    pages = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("book/*.md"))]
+    texts = [README, *(page.read_text("utf-8") for page in pages)]
+    called = r"^\s*(?:timeout \d+ )?(?:python -m )?avvp ([^#\n]+)"
+    commands = {command for text in texts for command in re.findall(called, text, flags=re.M)}
+    assert len(commands) >= 8
     for command in commands:
         words = [word.strip("'") for word in command.split()]
         parser().parse_args(words)

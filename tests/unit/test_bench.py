@@ -86,10 +86,19 @@ def test_tables_say_what_was_measured_and_what_was_not(measured, tmp_path):
     (read,) = read_benches(tmp_path)
     shown = bench_tables(read)
     assert measured["device"] in shown and WHY_ON_CPU in shown
-    assert shown.count("| Linear, mean pooling |") == 6
-    assert "| Linear, mean pooling | 2 seeds together | bfloat16 |" in shown
+    steps, used, scoring = (table.splitlines()[2:] for table in shown.strip().split("\n\n\n"))
+    assert len(steps) == len(used) == 2 + len(measured["steps"]) == 8 and len(scoring) == 4
+    last = measured["steps"][-1]
+    assert steps[-1] == (
+        "| Linear, mean pooling | 2 seeds together | bfloat16 "
+        f"| {1e3 * last['seconds']:,.1f} | {1e3 * last['processor']:,.1f} "
+        f"| {last['videos_a_second']:,.0f} | {last['load']:.1f} |"
+    )
+    assert f"| {100 * last['share']:.0f} | {last['peak_memory'] / 1e9:.2f} |" in used[-1]
     whole = bench_tables(read | {"left_out": None, "basis": "clock"})
-    assert WHY_ON_CPU not in whole and "ms of the processor" not in whole
+    assert WHY_ON_CPU not in whole
+    assert "of the processor |" in steps[0] and "whole process" in shown
+    assert "of the processor |" not in whole.split("\n\n\n")[0] and "whole process" not in whole
 
 
 @pytest.mark.parametrize(
