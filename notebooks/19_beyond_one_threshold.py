@@ -170,12 +170,19 @@ Markdown(
 )
 
 # %% tags=["hide-input"]
-show(
-    [
-        {"method": name} | {measure.title: by[k] for k, measure in MEASURES.items() if k in by}
-        for name, by in table.items()
-    ]
-) if groups else Markdown("")
+halves = [list(columns)[:5], list(columns)[5:]]  # a page is not as wide as all of them
+Markdown(
+    "\n\n".join(
+        show(
+            [
+                {"method": name} | {MEASURES[key].title: by[key] for key in half}
+                for name, by in table.items()
+            ]
+        ).data
+        for half in halves
+        if half
+    )
+)
 
 # %% [markdown]
 # With one seed of many methods, a pair that is a point apart may turn with the next seed:

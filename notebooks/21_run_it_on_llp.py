@@ -462,7 +462,7 @@ for what, given in {
             "--data": Path(given).name,
             "a run lies at": f"`{run_path('runs', **place)}`",
             "tables say": source.in_words,
-            "fingerprint": source.fingerprint[:16],
+            "fingerprint": source.fingerprint[:8],
         }
     )
 show_text(kept_apart)
