@@ -14,11 +14,18 @@ from typing import NamedTuple
 import numpy as np
 
 from avvp.claims import compare
-from avvp.experiments import REGISTRY, Profile, get_profile, is_current, open_source
+from avvp.experiments import (
+    PROFILES,
+    REGISTRY,
+    Profile,
+    get_profile,
+    is_current,
+    open_source,
+)
 from avvp.metrics import METRICS
 from avvp.published import published
 from avvp.results import RESULTS, RUNS, Estimate, estimate, find_runs, read_arrays
-from avvp.tables import Drawn, data_world, reproduce_command, runs_to_draw
+from avvp.tables import COMMITTED, Drawn, data_world, reproduce_command, runs_to_draw
 
 
 class Step(NamedTuple):
@@ -187,12 +194,90 @@ def open_study(
         choices.append({name: _of_this_build(name, here, data, [runs, results]) for name in names})
     reference = next(iter(names))
     best = max(choices, key=lambda drawn: sum(_comparable(drawn, n, reference) for n in names))
+    return _study(names, best, paper=paper, table=table)
+
+
+def _study(
+    names: Mapping[str, str], drawn: Mapping[str, Drawn], *, paper: str, table: str
+) -> Study:
+    reference = next(iter(names))
     per_video = {
         name: np.mean([read_arrays(path)["per_video"].astype(float) for path in chosen.paths], 0)
-        for name, chosen in best.items()
-        if _comparable(best, name, reference)
+        for name, chosen in drawn.items()
+        if _comparable(drawn, name, reference)
     }
-    return Study(dict(names), paper, table, best, per_video)
+    return Study(dict(names), paper, table, drawn, per_video)
+
+
+def by_scale(
+    better: str, worse: str, *, paper: str, table: str, results: Path = RESULTS
+) -> dict[str, Study]:
+    """The same two systems under each committed profile that has runs of both, the smallest first.
+
+    Args:
+        better, worse: experiments.
+        paper, table: as in published.csv.
+        results: the root of the committed runs, on simulated data.
+
+    Raises:
+        AvvpError: a file of a run is damaged.
+    """
+    names = {name: REGISTRY[name].label for name in (worse, better)}
+    found = {}
+    for profile in reversed(COMMITTED):
+        drawn = {
+            name: _of_this_build(name, get_profile(profile), "sim", [results]) for name in names
+        }
+        if _comparable(drawn, better, worse):
+            found[profile] = _study(names, drawn, paper=paper, table=table)
+    return found
+
+
+def told_by_scale(
+    better: str,
+    worse: str,
+    *,
+    paper: str,
+    table: str,
+    metric: str,
+    data: str = "sim",
+    results: Path = RESULTS,
+) -> str:
+    """What scale makes of a difference, in a sentence.
+
+    Empty where there are committed runs of one scale only, and in a book on other ``data``.
+    """
+    if data != "sim":
+        return ""
+    found = by_scale(better, worse, paper=paper, table=table, results=results)
+    if len(found) < 2:
+        return ""
+    steps = {profile: study.step(better, metric) for profile, study in found.items()}
+    told = " and ".join(
+        f"{step.told} under profile {profile} ({_seeds_of(found[profile])})"
+        for profile, step in steps.items()
+    )
+    first, last = (list(steps.values())[end] for end in (0, -1))
+    label, other = (REGISTRY[name].label for name in (better, worse))
+    sentence = f"What scale makes of {label} minus {other}, on simulated LLP: {told}."
+    if first.measured * last.measured >= 0:
+        return f"{sentence} The sign is the same."
+    few, many = (f"{PROFILES[list(found)[end]].train:,}" for end in (0, -1))
+    if first.clear and last.clear:
+        return (
+            f"{sentence} **The sign turns**, and both intervals leave out 0: what {few} training "
+            f"videos say of it does not hold with {many}."
+        )
+    return (
+        f"{sentence} The means differ in sign, but not both have an interval that leaves out 0: what "
+        f"{few} training videos say of it may not hold with {many}."
+    )
+
+
+def _seeds_of(study: Study) -> str:
+    counts = [len(study.drawn[name].runs) for name in reversed(study.names)]
+    told = " and ".join(map(str, dict.fromkeys(counts)))
+    return f"{told} seed" + "s" * (counts != [1, 1])
 
 
 def _of_this_build(name: str, here: Profile, data: str, roots: Sequence[Path]) -> Drawn:

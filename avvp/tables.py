@@ -157,8 +157,9 @@ def result_table(
     """Printed scores, committed runs, and what this build of the book ran.
 
     Each experiment has a line for its row in the paper's table, if it has one; a line for its
-    committed runs (profile full, or medium where full is missing); and, if the book is built with a
-    profile that trains or with other data, a line for those runs.
+    committed runs (see :func:`common_profiles`), and one for those of a larger profile that not all
+    of the table have; and, if the book is built with a profile that trains or with other data, a
+    line for those runs.
 
     Args:
         experiments: names, in the order to show them in.
@@ -181,7 +182,7 @@ def result_table(
     committed = common_profiles(experiments, results=results)
     lines: list[list[str]] = []
     worlds: set[str] = set()
-    stale = partial = False
+    stale = partial = larger = False
     for name in experiments:
         experiment = _experiment(name)
         for row in experiment.rows:
@@ -189,7 +190,10 @@ def result_table(
                 printed = published(*row)
                 cells = [f"{printed[k]:.1f}" if k in printed else NOT_PRINTED for k in keys]
                 lines.append([experiment.title, "published, LLP", *cells])  # at its own size
-        for origin, group, source in _groups(experiment, here, data, runs, results, committed):
+        groups = _groups(experiment, here, data, runs, results, committed)
+        shown = _and_larger(experiment, groups, results)
+        larger |= len(shown) > len(groups)
+        for origin, group, source in shown:
             if not group.runs:
                 told = f"not run: {reproduce_command(experiment, group.profile, source)}"
                 lines.append([experiment.label, told, *[NOT_RUN] * len(keys)])
@@ -207,6 +211,8 @@ def result_table(
             lines.append([experiment.label, told, *cells])
     columns = ["Method", "Source", *(KINDS[metric] for metric in metrics)]
     caption = _caption(level, paper, table, worlds, stale)
+    if larger:
+        caption += " Methods are comparable under one profile; some have runs of a larger one too."
     if partial:
         caption += f" {NOT_PRINTED}: not printed, or the method does not parse that modality."
     return markdown_table(columns, lines, caption)
@@ -232,6 +238,18 @@ def _groups(
         if not own.runs or own.paths != shown[0][1].paths:
             shown.append((THIS_BUILD, own, data))
     return shown
+
+
+def _and_larger(
+    experiment: Experiment, groups: Sequence[tuple[str, Group, str]], results: Path
+) -> list[tuple[str, Group, str]]:
+    """What :func:`_groups` found and, behind the committed runs, those of a larger profile."""
+    first = groups[0][1].profile
+    larger = COMMITTED[: COMMITTED.index(first)] if first in COMMITTED else ()
+    more = [_group(experiment, [name], "sim", [results]) for name in larger]
+    known = {path for _, group, _ in groups for path in group.paths}
+    shown = [("", group, "sim") for group in more if group.runs and not known & {*group.paths}]
+    return [groups[0], *shown, *groups[1:]]
 
 
 def _caption(level: str, paper: str, table: str, worlds: set[str], stale: bool) -> str:
@@ -301,7 +319,8 @@ def provenance_table(
     lines = []
     for name in experiments:
         experiment = _experiment(name)
-        for _, group, source in _groups(experiment, here, data, runs, results, committed):
+        groups = _groups(experiment, here, data, runs, results, committed)
+        for _, group, source in _and_larger(experiment, groups, results):
             if not group.runs:
                 told = f"not run: {reproduce_command(experiment, group.profile, source)}"
                 lines.append([experiment.label, told, *[NOT_RUN] * 7])

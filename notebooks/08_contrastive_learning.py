@@ -45,7 +45,7 @@ from avvp.models.released import released_name
 from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 from avvp.results import HOME, estimate, read_arrays
 from avvp.scored import GATES
-from avvp.studies import Step, open_study
+from avvp.studies import Step, open_study, told_by_scale
 from avvp.tables import provenance_table, result_table
 from avvp.training import seeded
 
@@ -859,6 +859,19 @@ if have("gates", "han/han", "ma/cr") and same_videos("han/han", "ma/cr"):
 if not said:
     said.append(f"There is nothing to read off yet. MA (C): {drawn['ma/c'].told}.")
 Markdown(" ".join(said))
+
+# %% [markdown]
+# A network that is trained on a quarter of the videos, and for a quarter of the steps, is another
+# judge of an idea than one that is trained as published. What the runs of both sizes say:
+
+# %% tags=["hide-input"]
+scales = [
+    told_by_scale(one, other, paper="ma", table="Table 2", metric=MAIN, data=data)
+    for one, other in (("ma/c", "ma/base"), ("ma/cr", "ma/r"))
+]
+Markdown(
+    " ".join(filter(None, scales)) or "There are no committed runs of two sizes to compare here."
+)
 
 # %% [markdown]
 # What to take along:

@@ -68,7 +68,7 @@ from avvp.refinement import (
     unreliable_labels,
 )
 from avvp.results import HOME, read_arrays
-from avvp.studies import Step, open_study
+from avvp.studies import Step, open_study, told_by_scale
 from avvp.tables import provenance_table, result_table
 from avvp.training import seeded
 
@@ -965,6 +965,18 @@ if visual and audio:
 if not said:
     said.append(f"There is nothing to read off yet. {nothing}")
 Markdown(" ".join(said))
+
+# %% [markdown]
+# The same at the size of the paper, as far as there are runs of it:
+
+# %% tags=["hide-input"]
+scales = [
+    told_by_scale(one, other, paper="ma", table="Table 2", metric=MAIN, data=data)
+    for one, other in (("ma/r", "ma/base"), ("ma/cr", "ma/c"))
+]
+Markdown(
+    " ".join(filter(None, scales)) or "There are no committed runs of two sizes to compare here."
+)
 
 # %% [markdown]
 # What to take along:

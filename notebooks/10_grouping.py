@@ -65,6 +65,7 @@ from avvp.models.released import released_name
 from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 from avvp.published import published, published_cells
 from avvp.results import HOME, estimate, read_arrays
+from avvp.studies import told_by_scale
 from avvp.tables import KINDS, provenance_table, result_table, runs_to_draw
 from avvp.training import seeded
 
@@ -1189,6 +1190,22 @@ if mgn.runs:
 else:
     said.append(f"There is nothing to read off yet. {missing}.")
 Markdown(" ".join(said))
+
+# %% [markdown]
+# How much of that is owed to the size of the training:
+
+# %% tags=["hide-input"]
+Markdown(
+    told_by_scale(
+        "mgn/mgn",
+        "han/han",
+        paper="mgn",
+        table="Table 1",
+        metric="segment/type_av",
+        data=data,
+    )
+    or "There are no committed runs of two sizes to compare here."
+)
 
 # %% [markdown]
 # What to take along:

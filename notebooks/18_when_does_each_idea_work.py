@@ -39,6 +39,7 @@ from avvp.metrics import METRICS
 from avvp.results import estimate, read_arrays
 from avvp.scored import GATES
 from avvp.significance import compare_scores, read_scores
+from avvp.studies import told_by_scale
 from avvp.sweep import KNOBS, STAGES, progress
 from avvp.tables import COMMITTED
 from avvp.worlds import DEFAULT_WORLD, PARAMETERS, SWEEP, at_world
@@ -286,7 +287,25 @@ show_text(rows, right=len(PAIRS))
 # %% [markdown]
 # Gains in Type@AV at segment level in the default world, on simulated data; without ± there is one
 # seed on a side.
-#
+
+# %% tags=["hide-input"]
+scales = [
+    told_by_scale(
+        pair.better, pair.worse, paper="ma", table="Table 2", metric="segment/type_av", data=data
+    )
+    for pair in PAIRS.values()
+]
+scales = [sentence for sentence in scales if sentence]
+turned = any("The sign is the same" not in sentence for sentence in scales)
+Markdown(
+    " ".join(scales)
+    + " So the maps of this chapter are maps of small training sets: they tell on what a gain hangs, "
+    "and not safely which sign it has at the size of LLP." * turned
+    if scales
+    else "There are no committed runs of two larger sizes to compare here."
+)
+
+# %% [markdown]
 # Do the assumptions that the chapter began with show? If contrast lives on what the two modalities
 # share second by second, its gain should rise with shared dynamics and fall with asynchrony. If
 # refinement lives on labels of one modality, its gain should rise with them, and fall where evidence

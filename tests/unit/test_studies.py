@@ -10,7 +10,7 @@ from avvp.experiments import REGISTRY, open_source
 from avvp.metrics import METRICS
 from avvp.registry import PROFILES
 from avvp.results import Run, run_hash, write_run
-from avvp.studies import Step, open_study
+from avvp.studies import Step, by_scale, open_study, told_by_scale
 
 NAMES = {"mgn/mgn": "soft, soft", "mgn/hard_soft": "hard, soft", "mgn/mcg_only": "MCG only"}
 VISUAL = "segment/visual"
@@ -163,3 +163,29 @@ def test_runs_of_several_seeds_and_of_one_are_told_apart(roots):
         for seed in seeds:
             store(roots["results"], name, [50, 60], seed=seed)
     assert opened(roots).told == "simulated LLP, full, 1 to 3 seeds"
+
+
+def test_a_difference_under_each_scale_says_whether_its_sign_turns(roots):
+    place = {"paper": "mgn", "table": "Table 1", "results": roots["results"]}
+    pair = "mgn/mgn", "han/han"
+
+    def told() -> str:
+        return told_by_scale(*pair, metric=VISUAL, **place)
+
+    for seed in (1, 2):
+        store(roots["results"], "han/han", [50, 61, 70], seed=seed, profile="medium")
+        store(roots["results"], "mgn/mgn", [46, 57 + seed / 8, 66], seed=seed, profile="medium")
+        store(roots["results"], "han/han", [50, 61, 70], seed=seed)
+    assert [*by_scale(*pair, **place)] == ["medium"] and told() == ""
+    store(roots["results"], "mgn/mgn", [60, 72, 80])
+    studies = by_scale(*pair, **place)
+    assert [*studies] == ["medium", "full"]
+    assert studies["full"].step(*pair[:1], VISUAL).measured == pytest.approx(31 / 3, abs=0.1)
+    assert "+10.3 under profile full (1 and 2 seeds)" in told()
+    assert "The means differ in sign, but not both have" in told()
+    assert told().endswith("2,500 training videos say of it may not hold with 10,000.")
+    store(roots["results"], "mgn/mgn", [60, 71.875, 80], seed=2)
+    assert "**The sign turns**, and both intervals leave out 0: what" in told()
+    for seed in (1, 2):
+        store(roots["results"], "mgn/mgn", [40, 51, 60], seed=seed)
+    assert told().endswith("The sign is the same.")

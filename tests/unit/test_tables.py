@@ -117,7 +117,9 @@ def test_a_table_compares_methods_at_one_scale(roots):
         return [line[1] for line in shown if line[1] != "published, LLP"]
 
     assert sources("han/han") == ["simulated LLP, full, 1 seed"]
-    assert sources("han/han", "ma/c") == ["simulated LLP, medium, 1 seed"] * 2
+    medium, full = (f"simulated LLP, {name}, 1 seed" for name in ("medium", "full"))
+    assert sources("han/han", "ma/c") == [medium, full, medium]
+    assert sources("ma/c", "han/han") == [medium, medium, full]
     # One that was never run decides nothing.
     assert sources("han/han", "ma/r")[0] == "simulated LLP, full, 1 seed"
     beside = runs_to_draw("han/han", beside=["ma/c"], **roots)
