@@ -269,8 +269,8 @@ def told_by_scale(
             f"videos say of it does not hold with {many}."
         )
     return (
-        f"{sentence} The means differ in sign, but not both have an interval that leaves out 0: what "
-        f"{few} training videos say of it may not hold with {many}."
+        f"{sentence} The means differ in sign, but not both have an interval that leaves out 0: "
+        f"what {few} training videos say of it may not hold with {many}."
     )
 
 
