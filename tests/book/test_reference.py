@@ -13,7 +13,7 @@ from sphinx.util.inventory import InventoryFile
 from tests.book.conftest import ROOT
 from tests.book.test_house import modules
 
-NO_OWN_NAMES = {"avvp", "avvp.models", "avvp.cli"}
+NO_OWN_NAMES = {"avvp", "avvp.models", "avvp.cli", "avvp.__main__"}
 """What has no names of its own: packages that collect those of others, and the command."""
 
 ARRAYS = {"Tensor", "Tensor | None", "np.ndarray", "np.ndarray | None"}
