@@ -29,6 +29,11 @@ def show_text(rows: pd.DataFrame | Sequence[Mapping[str, object]], right: int = 
     return Markdown(table.to_markdown(index=False, disable_numparse=True, colalign=align))
 
 
+def takeaways(said: Sequence[str]) -> Markdown:
+    """What a section concludes, a point a line; a single point is a paragraph."""
+    return Markdown(said[0] if len(said) == 1 else "\n".join(f"- {point}" for point in said))
+
+
 def code(*objects: object) -> Markdown:
     """The source of functions and methods, as it stands in the package."""
     sources = (textwrap.dedent(inspect.getsource(item)) for item in objects)

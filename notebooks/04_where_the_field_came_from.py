@@ -39,7 +39,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
-from avvp.cells import code, show, show_text
+from avvp.cells import code, show, show_text, takeaways
 from avvp.data import load
 from avvp.errors import AvvpError
 from avvp.events import Thresholds
@@ -651,8 +651,8 @@ for modality, verb in (("audio", "heard"), ("visual", "seen")):
     if worlds["reference/linear"] == worlds["han/han"]:
         linear = measured("reference/linear", metric).mean
         below = [SHORT[n] for n in ranked if ours[n] < linear]
-        said.append(
-            f"A linear layer a second, averaged over time, has {linear:.1f}; "
+        said[-1] = said[-1].strip() + (
+            f" A linear layer a second, averaged over time, has {linear:.1f}; "
             + (f"below it: {', '.join(below)}." if below else "all are above it.")
         )
 blind = []
@@ -679,7 +679,7 @@ if worth:
         + " at segment level, against one half with the same network. A row that tunes and one that "
         "does not differ by that much before any method does."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # What to take along:

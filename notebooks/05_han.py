@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
 from avvp import training as protocol
-from avvp.cells import agreement, code, show
+from avvp.cells import agreement, code, show, takeaways
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import PROFILE_SIZES, draw_blocks
 from avvp.experiments import REGISTRY, get_profile
@@ -846,8 +846,8 @@ if han.runs:
         f"{apart:.3f} on average."
     )
     if min(look["mean weight"] for look in looks[4:]) > 0.9:
-        said.append(
-            "So the weight over modality has all but settled on audio, wherever the class is: the "
+        said[-1] += (
+            " So the weight over modality has all but settled on audio, wherever the class is: the "
             "joint probability is the audio probability under another name, and with it the gate "
             "of every decision, also about the image. The loss invites that. The joint and the "
             "audio term have the same hard target, which a visual stream that is trained towards "
@@ -855,7 +855,7 @@ if han.runs:
         )
 else:
     said.append(f"There is nothing to read off yet. HAN: {han.told}.")
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # What to take along to the next chapters:

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from avvp.cells import agreement, code, listed, show, show_text
+from avvp.cells import agreement, code, listed, show, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import load
 from avvp.experiments import REGISTRY, get_profile
@@ -795,8 +795,8 @@ said = [
             for name in PRINTED
         ]
     )
-    + " points of Type@AV at segment level. "
-    + against_han.summary(SEGMENT)
+    + " points of Type@AV at segment level.",
+    against_han.summary(SEGMENT),
 ]
 measured = {told for told in PAIRS if steps[told]["Type@AV"].measured is not None}
 if {"adversary, in Base", "adversary, with skips"} <= measured:
@@ -849,7 +849,7 @@ if {("as released", "audio"), ("own read-outs", "audio")} <= set(apart):
         )
         + ", with the first second's read-out against each second's own."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # What to take along:

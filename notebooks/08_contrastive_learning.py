@@ -30,7 +30,7 @@ import torch
 from IPython.display import Markdown
 from torch import Tensor
 
-from avvp.cells import agreement, code, show, show_text
+from avvp.cells import agreement, code, show, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import draw_blocks, world_of
@@ -793,8 +793,8 @@ if {"ma/base", "ma/c"} <= set(matched):
         "all videos."
     )
     asked = 0.2 * np.log(81)
-    said.append(
-        f"The mean margin is {matched['ma/c']['margin']:.2f}; the loss asks for {asked:.2f} wherever "
+    said[-1] += (
+        f" The mean margin is {matched['ma/c']['margin']:.2f}; the loss asks for {asked:.2f} wherever "
         "the wrong candidates are alike."
     )
 if {"ma/base", "ma/c"} <= set(sharpened):
@@ -858,7 +858,7 @@ if have("gates", "han/han", "ma/cr") and same_videos("han/han", "ma/cr"):
     )
 if not said:
     said.append(f"There is nothing to read off yet. MA (C): {drawn['ma/c'].told}.")
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # A network that is trained on a quarter of the videos, and for a quarter of the steps, is another

@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from avvp import Parsing, decode
-from avvp.cells import agreement, code, show, show_text
+from avvp.cells import agreement, code, show, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig, load
 from avvp.data.videos import Videos
@@ -964,7 +964,7 @@ if visual and audio:
     )
 if not said:
     said.append(f"There is nothing to read off yet. {nothing}")
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # The same at the size of the paper, as far as there are runs of it:

@@ -38,7 +38,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
-from avvp.cells import code, listed, show, show_text
+from avvp.cells import code, listed, show, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import load
 from avvp.experiments import REGISTRY, get_profile
@@ -1111,7 +1111,7 @@ if mgn.runs:
     far = trained["MGN"]
     share = 100 * far["steps"] / far["steps, published"]
     said.append(
-        f"It was trained for {far['steps']:,} steps, {share:.0f} % of the published "
+        f"MGN was trained for {far['steps']:,} steps, {share:.0f} % of the published "
         f"{far['steps, published']:,}."
     )
     if share < 50 and far["gained in the last quarter"] > 0.5:
@@ -1189,7 +1189,7 @@ if mgn.runs:
         )
 else:
     said.append(f"There is nothing to read off yet. {missing}.")
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # How much of that is owed to the size of the training:

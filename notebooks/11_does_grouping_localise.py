@@ -37,7 +37,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
-from avvp.cells import code, show, show_text
+from avvp.cells import code, show, show_text, takeaways
 from avvp.claims import compare
 from avvp.curves import order_in_time
 from avvp.data import SimulatorConfig
@@ -1092,8 +1092,8 @@ if mgn.runs:
         f"{'over seeds' if len(mgn.runs) > 1 else 'of one seed'})."
     )
     if max(short[0] / max(a_events, 1), short[1] / max(v_events, 1)) < 0.1:
-        said.append(
-            "As released it tags videos, in two modalities, and marks the tags in every second."
+        said[-1] += (
+            " As released it tags videos, in two modalities, and marks the tags in every second."
         )
     if effect:
         values = {level: map_effect(f"{level}/type_av") for level in LEVELS}
@@ -1143,24 +1143,24 @@ if mgn.runs:
             said.append(gained + ".")
         a, v = (one["seconds"] / max(one["events"], 1) for one in predicted["mgn/localising"])
         said.append(
-            f"Its events last {a:.1f} s in the sound and {v:.1f} s in the image on average."
+            f"The events of ours last {a:.1f} s in the sound and {v:.1f} s in the image on average."
         )
         if "ours, segment scores" in order:
             said.append(
-                "The order of its seconds is right in the kept videos with a share of: "
+                "The order of their seconds is right in the kept videos with a share of: "
                 f"{told_order('ours, segment scores')}."
             )
         if comparable("han/han"):
             to_han = against("mgn/localising", "han/han", "segment/type_av")
             said.append(
-                f"Against HAN, whose pooling it borrows, it stands at {told_comparison(to_han)} "
+                f"Against HAN, whose pooling it borrows, ours stands at {told_comparison(to_han)} "
                 "points of Type@AV at segment level."
             )
     else:
         said.append(f"Our row cannot be judged yet: {ours.told}.")
 else:
     said.append(f"There is nothing to read off yet. {missing}.")
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # What does not depend on any run:

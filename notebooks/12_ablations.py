@@ -32,7 +32,7 @@ import torch
 from IPython.display import Markdown
 from scipy.stats import spearmanr
 
-from avvp.cells import code, show_text
+from avvp.cells import code, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig
 from avvp.data.simulate import PROFILE_SIZES, draw_blocks
@@ -292,7 +292,7 @@ if {"mgn/mcg_only", "mgn/mgn"} <= set(grouping.per_video):
         "therefore contains all that MGN knows about time, besides what CUG does for the decisions "
         f"about the video: {step.told} Type@AV at segment level, {event.told} at event level."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # ## Hard or soft assignment
@@ -510,7 +510,7 @@ if {"mgn/hard_soft", "mgn/soft_hard"} <= set(assigned.per_video):
         "touches how a second is scored; whatever hard MCG does has to come through the joint "
         "probability of the video, which gates the seconds."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # With hard CUG the score of a second is 1 for one class in each modality, that whose token the second
@@ -575,7 +575,7 @@ if len(pairs) > 3 and all(len(set(values)) > 1 for values in zip(*pairs, strict=
         f"Over the {len(pairs)} pairs of a training with hard CUG and a modality, that share and the "
         f"modality's score at segment level have a rank correlation of {rank:.2f}."
     )
-Markdown(" ".join(said) or assigned.missing)
+takeaways(said or [assigned.missing])
 
 # %% [markdown]
 # ## Which modality is refined
@@ -695,7 +695,7 @@ if {"ma/cr_audio", "ma/cr_visual"} <= set(refined.per_video):
         f"On the visual score, refining visual labels is {step.told} points away from refining audio "
         f"labels ({points(step.printed)} in print)."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # ## Temperature
@@ -821,7 +821,7 @@ said.append(
     f"beside it, and in {len(off)} of their {rows_looked_at} rows it is off by more than rounding: "
     f"{'; '.join(off)}."
 )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # ## What the ablations say together

@@ -31,7 +31,7 @@ from typing import get_args
 
 from IPython.display import Markdown
 
-from avvp.cells import code, listed, show, show_text
+from avvp.cells import code, listed, show, show_text, takeaways
 from avvp.differences import (
     AUTHORS,
     Outcome,
@@ -280,7 +280,7 @@ if rules:
         f"the score of one and the same network: {listed(told)}. Rows of a table that come from "
         "different releases differ in this too."
     )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% tags=["hide-input"]
 labels = [effect for row, effect in drawn if row.part == "annotations"]
@@ -305,7 +305,7 @@ said.append(
         f"{in_words(row)[0].upper()}{in_words(row)[1:]}: {found[row.id].told}" for row in idle
     )
 )
-Markdown(" ".join(said))
+takeaways(said)
 
 # %% [markdown]
 # Three habits would have made most of this list unnecessary: to publish the configuration that made

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from avvp.cells import agreement, code, listed, show, show_text
+from avvp.cells import agreement, code, listed, show, show_text, takeaways
 from avvp.errors import AvvpError
 from avvp.events import Run
 
@@ -45,3 +45,8 @@ def test_what_agrees_is_listed_and_what_does_not_is_an_error():
 
 def test_lists_in_sentences():
     assert [listed(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_takeaways_stand_one_a_line():
+    assert takeaways(["HAN gains.", "MGN does not."]).data == "- HAN gains.\n- MGN does not."
+    assert takeaways(["Nothing was run."]).data == "Nothing was run."
