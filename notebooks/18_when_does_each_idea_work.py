@@ -29,7 +29,7 @@ device: str = "auto"
 import numpy as np
 from IPython.display import Markdown
 
-from avvp.cells import listed, show_text
+from avvp.cells import listed, show_text, takeaways
 from avvp.claims import judge, read_claims
 from avvp.dependence import PAIRS, STAND_INS, open_sweep, worlds_where
 from avvp.experiments import PROFILES, REGISTRY
@@ -297,13 +297,12 @@ scales = [
 ]
 scales = [sentence for sentence in scales if sentence]
 turned = any("The sign is the same" not in sentence for sentence in scales)
-Markdown(
-    " ".join(scales)
-    + " So the maps of this chapter are maps of small training sets: they tell on what a gain hangs, "
-    "and not safely which sign it has at the size of LLP." * turned
-    if scales
-    else "There are no committed runs of two larger sizes to compare here."
-)
+if turned:
+    scales.append(
+        "So the maps of this chapter are maps of small training sets: they tell on what a gain hangs, "
+        "and not safely which sign it has at the size of LLP."
+    )
+takeaways(scales or ["There are no committed runs of two larger sizes to compare here."])
 
 # %% [markdown]
 # Do the assumptions that the chapter began with show? If contrast lives on what the two modalities
