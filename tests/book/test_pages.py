@@ -10,7 +10,9 @@ from avvp.bookmaking import pages
 # The first test that asks for a book waits until it is made.
 pytestmark = pytest.mark.timeout(1800)
 
-SIZES = [(1200, "light"), (400, "light"), (1200, "dark")]
+SIZES = [(1200, "light"), (400, "light"), (1440, "dark")]
+# From this width on, no table scrolls.
+ROOMY = 1440
 
 
 def patient(browser, **options):
@@ -100,6 +102,9 @@ def test_pages_in_a_browser(published_book, site, browser, width, scheme):
                     theme: document.documentElement.dataset.theme,
                     overflow: document.documentElement.scrollWidth - innerWidth,
                     formulas: document.querySelectorAll(".math").length,
+                    scrolling: [...document.querySelectorAll("article .cell_output table")]
+                        .filter(t => t.scrollWidth > t.parentElement.clientWidth + 1)
+                        .map(t => t.innerText.slice(0, 60)),
                     drawn: document.querySelectorAll("mjx-container > svg").length,
                     misread: document.querySelectorAll("[data-mml-node=merror]").length,
                     empty: [...document.querySelectorAll("article img")]
@@ -109,6 +114,8 @@ def test_pages_in_a_browser(published_book, site, browser, width, scheme):
             assert not wrong, f"{name}: {wrong}"
             assert found["theme"] == scheme, name
             assert found["overflow"] <= 0, f"{name} is wider than a window of {width} pixels"
+            if width >= ROOMY:
+                assert not found["scrolling"], f"{name}: tables scroll: {found['scrolling']}"
             assert found["drawn"] >= found["formulas"], f"{name}: formulas were not drawn"
             assert not found["misread"], f"{name}: MathJax could not read a formula"
             assert not found["empty"], f"{name}: pictures did not load: {found['empty']}"
