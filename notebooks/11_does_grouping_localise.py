@@ -1097,14 +1097,17 @@ if mgn.runs:
         )
     if effect:
         values = {level: map_effect(f"{level}/type_av") for level in LEVELS}
-        mean = estimate(values["segment"]).mean
+        worth = estimate(values["segment"])
+        clear = worth.half_width is None or abs(worth.mean) > worth.half_width
         said.append(
             "Against the same video scores in every second without a map, the released map is worth "
             f"{told_estimate(values['segment'])} points of Type@AV at segment level and "
             f"{told_estimate(values['event'])} at event level: "
             + (
-                "it costs points, and what it does is lower a threshold."
-                if mean < 0
+                "too little to tell from chance, since all that it does is lower a threshold."
+                if not clear
+                else "it costs points, and what it does is lower a threshold."
+                if worth.mean < 0
                 else "what it gains comes from a lower threshold, which any tagger could have had."
             )
         )
