@@ -158,7 +158,8 @@ class Study:
         both = [step for step in measured if step.printed]
         if both:
             agree = sum((step.printed > 0) == (step.measured > 0) for step in both)
-            said += f" Of the {len(both)} that differ in print too, {agree} have the printed sign."
+            has = "has" if agree == 1 else "have"
+            said += f" Of the {len(both)} that differ in print too, {agree} {has} the printed sign."
         return f"{said} {self.missing}".strip()
 
 

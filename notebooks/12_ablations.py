@@ -48,7 +48,7 @@ from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
 from avvp.published import published
 from avvp.refinement import refined_targets
 from avvp.results import HOME, read_arrays
-from avvp.studies import Study, open_study
+from avvp.studies import Study, open_study, told_by_scale
 from avvp.tables import KINDS, provenance_table, result_table
 from avvp.training import seeded
 
@@ -274,6 +274,10 @@ said = [
     f"({points(mcg_steps[printed_best].printed)}), not in an audio-visual score.",
     grouping.summary(SEGMENT),
 ]
+if scale := told_by_scale(
+    "mgn/mgn", "han/han", paper="mgn", table="Table 2", metric="segment/type_av", data=data
+):
+    said.append(scale)
 if "mgn/cug_only" in grouping.per_video:
     said.append(f"CUG alone minus HAN is {extremes(grouping, 'mgn/cug_only', SEGMENT)}.")
     if "mgn/mgn" in grouping.per_video:
