@@ -108,8 +108,8 @@ if scores:
         f"sign. {len(clear)} have an interval; {len(beyond)} of these leave out zero, and "
         f"{sum(v.claim.sign * v.comparison.difference > 0 for v in beyond)} of those "
         "in the claimed direction. After the correction "
-        f"{sum(v.outcome in ('supported', 'contradicted') for v in scores)} are decided: it takes "
-        "more seeds, or larger differences, than there are."
+        f"{sum(v.outcome in ('supported', 'contradicted') for v in scores)} are decided; the others "
+        "would take more seeds, or larger differences, than there are."
     )
 Markdown(told)
 
