@@ -10,9 +10,9 @@ from avvp.bookmaking import pages
 # The first test that asks for a book waits until it is made.
 pytestmark = pytest.mark.timeout(1800)
 
-SIZES = [(1200, "light"), (400, "light"), (1440, "dark")]
 # From this width on, no table scrolls.
 ROOMY = 1440
+SIZES = [(1200, "light"), (400, "light"), (1200, "dark"), (ROOMY, "light")]
 
 
 def patient(browser, **options):
