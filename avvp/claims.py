@@ -319,7 +319,7 @@ def judge(
     # It measures with the functions of this module.
     from avvp.dependence import open_sweep
 
-    swept = open_sweep(runs=runs, results=results)
+    swept = open_sweep(profile=profile, runs=runs, results=results)
     return [replace(v, depends_on=tuple(swept.depends_on(v.claim))) for v in verdicts]
 
 

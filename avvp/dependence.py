@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from avvp.claims import MIN_SEEDS, Claim, Comparison, compare
-from avvp.experiments import is_current
+from avvp.experiments import get_profile, is_current
 from avvp.metrics import METRICS
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_arrays
 from avvp.worlds import DEFAULT_WORLD, PARAMETERS, SWEEP, Parameter
@@ -176,14 +176,21 @@ class _PerVideo(dict):
         return self[path]
 
 
-def open_sweep(*, runs: Path = RUNS, results: Path = RESULTS) -> SweepResults:
+def open_sweep(
+    *, profile: str = "published", runs: Path = RUNS, results: Path = RESULTS
+) -> SweepResults:
     """The runs of the sweep that are there, unfinished or not, without stale ones.
 
+    Args:
+        profile: of this build of the book; one that trains nothing shows committed runs alone.
+        runs, results: the two roots of runs.
+
     Raises:
-        AvvpError: a file of a run is damaged.
+        AvvpError: there is no such profile, or a file of a run is damaged.
     """
+    roots = [runs, results] if get_profile(profile).seeds else [results]
     found: dict[tuple[str, str], dict[Path, Run]] = {}
-    for path, run in find_runs([runs, results], data="sim*", profile=SWEEP.name).items():
+    for path, run in find_runs(roots, data="sim*", profile=SWEEP.name).items():
         if not run.stale and is_current(run):
             found.setdefault((run.data, run.experiment), {})[path] = run
     return SweepResults(found)

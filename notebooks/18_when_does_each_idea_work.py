@@ -45,7 +45,7 @@ from avvp.tables import COMMITTED
 from avvp.worlds import DEFAULT_WORLD, PARAMETERS, SWEEP, at_world
 
 use_style()
-swept = open_sweep()
+swept = open_sweep(profile=profile)
 TYPE_AV = METRICS.index("segment/type_av")
 
 # %% [markdown]
@@ -189,7 +189,8 @@ else:
 # A gain counts as clear where its 95 % interval leaves out zero, with all seeds. It *depends* on a
 # parameter if it is clearly positive at one of its values and clearly negative at another. These
 # intervals are not corrected for their number: the sweep decides no claim, it can only take
-# certainty away from one. *Better or unclear* is clear at some of the values; a dash stands for what
+# certainty away from one. *Better or unclear* is clearly better at some
+# of the values and unclear at the others; a dash stands for what
 # the sweep does not train.
 
 # %% tags=["hide-input"]
@@ -379,8 +380,12 @@ said = "It takes both axes of the sweep to say more."
 if {len(points) for points in answered.values()} == {3} and len(answered) == 2:
     apart = {name: points[-1][0] - points[0][0] for name, points in answered.items()}
     easier = sorted(answered["shared_dynamics"])
+    smoothing = REGISTRY[PAIRS["C"].better].objective.label_smoothing
+    target = np.array([1 - smoothing, *[smoothing / (SEGMENTS - 1)] * (SEGMENTS - 1)])
+    least = -(target * np.log(target)).sum()
     said = (
-        f"Guessing at random costs {np.log(10):.2f} nats. From none to the most of shared dynamics the "
+        f"Guessing at random costs {np.log(SEGMENTS):.2f} nats, and nothing costs less than {least:.2f}, since "
+        "the target is smoothed. From none to the most of shared dynamics the "
         f"loss changes by {apart['shared_dynamics']:+.2f}, from none to the most of asynchrony by "
         f"{apart['asynchrony']:+.2f}. "
     )
@@ -465,7 +470,7 @@ asked = [
 said = [
     f"The sweep can speak to {len(asked)} of the {len(verdicts)} claims: those whose two methods it "
     f"trains along the axes that LLP leaves open, {listed(open_axes)}. HAN under MA's protocol stands "
-    f"in for HAN where a claim of MA is against HAN. {len(touched)} of them depend on such a "
+    f"in for HAN where a claim of MA is against HAN. {len(touched) or 'None'} of them depend on such a "
     "parameter" + (" so far." if lacking else "."),
 ]
 said += [

@@ -61,7 +61,7 @@ def flipped(tmp_path):
 
 def curve_of(root, name="C", metric="segment/type_av", parameter=ASYNCHRONY):
     pair = PAIRS[name]
-    return open_sweep(runs=root, results=root / "none").curve(
+    return open_sweep(runs=root / "none", results=root).curve(
         pair.better, pair.worse, metric, parameter
     )
 
@@ -116,28 +116,37 @@ def test_what_the_points_say_together(kinds, outcome):
 
 
 def test_stale_runs_and_runs_of_other_profiles_are_left_out(flipped, monkeypatch):
-    assert open_sweep(runs=flipped, results=flipped / "none").runs
+    assert open_sweep(runs=flipped / "none", results=flipped).runs
     changed = replace(REGISTRY["ma/c"], options={"width": 1})
     monkeypatch.setitem(REGISTRY, "ma/c", changed)
-    left = open_sweep(runs=flipped, results=flipped / "none").runs
+    left = open_sweep(runs=flipped / "none", results=flipped).runs
     assert {name for _, name in left} == {"ma/base"}
 
 
 def test_a_claim_that_flips_says_so(flipped):
-    swept = open_sweep(runs=flipped, results=flipped / "none")
+    swept = open_sweep(runs=flipped / "none", results=flipped)
     claims = {claim.id: claim for claim in read_claims()}
     over_han = claims["contrast-over-han-segment-audio-visual"]  # HAN under MA's protocol stands in
     assert swept.depends_on(over_han) == ["asynchrony"]
     assert swept.depends_on(claims["ma-over-han-segment-audio"]) == []  # C+R was not run
     assert swept.depends_on(over_han._replace(kind="count")) == []
 
-    told = judge([over_han], runs=flipped, results=flipped / "none")
+    told = judge([over_han], runs=flipped / "none", results=flipped)
     assert told[0].depends_on == ("asynchrony",)
-    table = claims_table("contrastive", runs=flipped, results=flipped / "none")
+    table = claims_table("contrastive", runs=flipped / "none", results=flipped)
     assert "**depends on asynchrony**" in table
     assert "Depends on a parameter" in table
     calm = claims_table("contrastive", runs=flipped / "none", results=flipped / "none")
     assert "depends on" not in calm.lower()
+
+
+def test_a_book_that_trains_nothing_shows_committed_runs_alone(flipped):
+    uncommitted = {"runs": flipped, "results": flipped / "none"}
+    assert not open_sweep(**uncommitted).runs
+    assert open_sweep(profile="smoke", **uncommitted).runs
+    claim = next(c for c in read_claims() if c.id == "contrast-over-han-segment-audio-visual")
+    assert judge([claim], **uncommitted)[0].depends_on == ()
+    assert judge([claim], profile="smoke", **uncommitted)[0].depends_on == ("asynchrony",)
 
 
 def test_what_llp_fixes_makes_no_claim_depend(tmp_path):
@@ -147,7 +156,7 @@ def test_what_llp_fixes_makes_no_claim_depend(tmp_path):
         for value, gain in zip(axis.values, (8, 1, -8), strict=True):
             write(tmp_path, axis.world(value), "ma/base", 50 + 0.3 * seed, seed=seed)
             write(tmp_path, axis.world(value), "ma/c", 50 + gain, seed=seed)
-    swept = open_sweep(runs=tmp_path, results=tmp_path / "none")
+    swept = open_sweep(runs=tmp_path / "none", results=tmp_path)
     assert swept.curve("ma/c", "ma/base", "segment/audio_visual", axis).outcome == "depends"
     claim = next(c for c in read_claims() if c.id == "contrast-over-han-segment-audio-visual")
     assert swept.depends_on(claim) == []
@@ -161,7 +170,7 @@ def test_every_pair_is_trained_along_an_axis():
 
 
 def test_the_figure_has_a_panel_a_parameter_and_says_what_is_missing(flipped):
-    swept = open_sweep(runs=flipped, results=flipped / "none")
+    swept = open_sweep(runs=flipped / "none", results=flipped)
     curves = {
         pair.title: [
             swept.curve(pair.better, pair.worse, "segment/type_av", parameter)
