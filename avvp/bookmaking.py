@@ -266,18 +266,25 @@ def _digest(files: Iterable[Path], root: Path) -> str:
     return total.hexdigest()
 
 
+def _files_read(root: Path, *, trained: bool) -> list[Path]:
+    """The files that chapters read: of the package, of results, and what examples show.
+
+    Args:
+        root: the checkout.
+        trained: whether the profile trains, so that a chapter shows runs that are not committed.
+    """
+    folders = ("avvp", "results", "examples", "tests/parity/golden")
+    found = [file for folder in folders for file in (root / folder).rglob("*") if file.is_file()]
+    if trained:
+        # Beside them lie gigabytes of weights, which no chapter opens.
+        found += [file for kind in ("json", "npz") for file in (root / "runs").rglob(f"*.{kind}")]
+    return [f for f in found if "__pycache__" not in f.parts and not f.name.startswith(".")]
+
+
 def _everything_read(root: Path, parameters: Parameters) -> str:
     """A digest of what any chapter can depend on besides its own source."""
-    profile, data = parameters.get("profile"), str(parameters.get("data"))
-    folders = [root / "avvp", root / "results"]
-    if profile != "published":
-        folders.append(root / "runs")
-    files = [
-        file
-        for folder in folders
-        for suffix in ("*.py", "*.csv", "*.json", "*.mplstyle")
-        for file in folder.rglob(suffix)
-    ]
+    data = str(parameters.get("data"))
+    files = _files_read(root, trained=parameters.get("profile") != "published")
     state = Path(data).stat() if Path(data).is_file() else None
     return json.dumps(
         [

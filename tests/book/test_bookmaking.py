@@ -141,6 +141,38 @@ def test_only_what_changed_is_executed_again(chapter, tmp_path):
     assert {record.chapter for record in read_records(tmp_path)} == {"01_one", "90_status"}
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "results/sim/full/han/han/seed-1.npz",
+        "results/calibration/trials.jsonl",
+        "avvp/package_data/clip_page.html",
+        "tests/parity/golden/han.npz",
+        "examples/on_slurm.py",
+        "runs/sim/smoke/han/han/seed-1.npz",
+    ],
+)
+def test_any_file_that_chapters_read_makes_them_due(tmp_path, file):
+    path, published = tmp_path / file, PARAMETERS | {"profile": "published"}
+    path.parent.mkdir(parents=True)
+    before = [bookmaking._everything_read(tmp_path, p) for p in (PARAMETERS, published)]
+    path.write_bytes(b"arrays")
+    added = [bookmaking._everything_read(tmp_path, p) for p in (PARAMETERS, published)]
+    path.write_bytes(b"others")
+    changed = [bookmaking._everything_read(tmp_path, p) for p in (PARAMETERS, published)]
+    assert len({before[0], added[0], changed[0]}) == 3
+    # What is not committed is not in the published book.
+    assert len({before[1], added[1], changed[1]}) == (1 if file.startswith("runs/") else 3)
+
+
+def test_what_no_chapter_reads_makes_none_due(tmp_path):
+    before = bookmaking._everything_read(tmp_path, PARAMETERS)
+    for file in ("avvp/__pycache__/a.pyc", "runs/sim/seed-1/selected.pt", "results/.a.json.x.part"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_bytes(b"1")
+    assert bookmaking._everything_read(tmp_path, PARAMETERS) == before
+
+
 def test_a_chapter_that_fails_leaves_the_others_and_no_page(chapter, tmp_path):
     chapter("raise ValueError('no luck')", name="01_one")
     chapter("'fine'", name="02_two")
