@@ -3,7 +3,8 @@
 A run is two files side by side, ``<root>/<data>/<profile>/<experiment>/seed-<n>.json`` and ``.npz``
 (the name of an experiment contains a ``/``: ``han/han``). There are two roots: ``runs/``, which git
 ignores and where every run lands, and ``results/``, which is committed and which the book shows.
-The JSON is written last, so that a run exists when its JSON does.
+The JSON is written last, and that of a replaced run removed first, so that a run exists when its
+JSON does.
 """
 
 import dataclasses
@@ -11,10 +12,9 @@ import fnmatch
 import hashlib
 import json
 import math
-import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,24 +113,34 @@ def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> P
     path = run_path(
         root, data=run.data, profile=run.profile, experiment=run.experiment, seed=run.seed
     )
-    write_arrays(path, arrays)
-    _write_json(path, run)
+    with atomic_path(path) as content:
+        content.write_text(_as_json(run), encoding="utf-8")
+        with atomic_path(path.with_suffix(".npz")) as temporary:
+            _save_arrays(temporary, arrays)
+            # The JSON of an older run must never lie beside the arrays of this one: for the moment
+            # in which one could be killed between the two there is no run.
+            path.unlink(missing_ok=True)
     return path
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays beside the JSON at ``path``, completely or not at all."""
-    with atomic_path(path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
+    with atomic_path(path.with_suffix(".npz")) as temporary:
+        _save_arrays(temporary, arrays)
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 
 
-def _write_json(path: Path, run: Run) -> None:
+def _as_json(run: Run) -> str:
     # One line an entry: short enough to read, and a change shows where it is.
     lines = (
         f" {json.dumps(name)}: {json.dumps(value, allow_nan=False)}"
         for name, value in {"schema": SCHEMA, **asdict(run)}.items()
     )
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_run(path: str | Path) -> Run:
@@ -222,7 +232,8 @@ def find_runs(
             if seed is not None and file != f"seed-{seed}.json":
                 continue
             wanted = ((source, data), (size, profile), (name, experiment))
-            if all(fnmatch.fnmatchcase(value, pattern) for value, pattern in wanted):
+            # The name of a file may hold what fnmatch would read as a set of characters.
+            if all(fnmatch.fnmatchcase(x, pattern.replace("[", "[[]")) for x, pattern in wanted):
                 key = (source, size, name, len(file), file)
                 if key in found:
                     continue
@@ -232,37 +243,83 @@ def find_runs(
     return dict(found[key] for key in sorted(found))
 
 
+class Published(NamedTuple):
+    """What became of the runs that were to be published."""
+
+    copied: list[Path]  #: the committed runs that are new, or were given arrays
+    present: list[Path]  #: the committed runs that lack nothing
+    skipped: dict[Path, str]  #: run -> why it is not published
+
+
 def publish(
     pattern: str,
     *,
+    current: Callable[[Run], bool],
     runs: Path = RUNS,
     results: Path = RESULTS,
     data: str = "*",
     profiles: Iterable[str] = ("medium", "full"),
-) -> list[Path]:
-    """Copy runs, and their arrays, to the folder that is committed; returns the new paths.
+    without: str | None = None,
+) -> Published:
+    """Copy runs, and their arrays, to the folder that is committed.
+
+    A committed run is replaced only by one of another definition, while it is itself outgrown; the
+    same run is given the arrays that it lacks and keeps those that it has.
 
     Args:
         pattern: of experiment names.
+        current: :func:`avvp.experiments.is_current`; a run that is outgrown is not published.
         runs, results: from where to where.
         data: pattern of data names.
         profiles: smaller ones decide no claim and are not published.
+        without: arrays whose names start so are not copied.
+
+    Raises:
+        AvvpError: a run, or its arrays, cannot be read.
     """
-    copied = []
+    done = Published([], [], {})
     for profile in profiles:
-        for path in find_runs(runs, data=data, profile=profile, experiment=pattern):
+        for path, run in find_runs(runs, data=data, profile=profile, experiment=pattern).items():
             target = results / path.relative_to(runs)
-            read_arrays(path)  # a run whose arrays are damaged is not published
-            for suffix in (".npz", ".json"):
-                with atomic_path(target.with_suffix(suffix)) as temporary:
-                    shutil.copyfile(path.with_suffix(suffix), temporary)
-            copied.append(target)
-    return copied
+            there = read_run(target) if target.is_file() else None
+            reason = _why_not(run, there, target, current)
+            if reason:
+                done.skipped[path] = reason
+                continue
+            arrays = {
+                name: array
+                for name, array in read_arrays(path).items()
+                if without is None or not name.startswith(without)
+            }
+            if there and there.hash == run.hash:
+                known = read_arrays(target)
+                if not there.stale and arrays.keys() <= known.keys():
+                    done.present.append(target)
+                    continue
+                run, arrays = dataclasses.replace(there, stale=False), arrays | known
+            done.copied.append(write_run(results, run, arrays))
+    return done
+
+
+def _why_not(
+    run: Run, there: Run | None, target: Path, current: Callable[[Run], bool]
+) -> str | None:
+    """Why a run is not published to where ``there`` is, or None."""
+    if run.stale or not current(run):
+        return "the registry or the simulator has outgrown it"
+    if there is None:
+        return None
+    if there.hash != run.hash:
+        if current(there) and not there.stale:
+            return f"{target} was made on other data of that name; delete it to publish this one"
+    elif (there.metrics, there.counts) != (run.metrics, run.counts):
+        return f"{target} is the same run with other scores; delete it to publish this one"
+    return None
 
 
 def mark_stale(path: Path) -> None:
     """Note in a run's file that the registry has changed since; tables then say so."""
-    _write_json(path, dataclasses.replace(read_run(path), stale=True))
+    write_text(path, _as_json(dataclasses.replace(read_run(path), stale=True)))
 
 
 class Estimate(NamedTuple):

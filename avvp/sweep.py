@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avvp.errors import AvvpError
-from avvp.experiments import REGISTRY, open_source, run, weights_path
+from avvp.experiments import REGISTRY, is_current, open_source, run, weights_path
 from avvp.fan_out import in_waves, missing
-from avvp.results import RESULTS, RUNS, Run, find_runs, read_arrays, write_run
+from avvp.results import RESULTS, RUNS, Published, Run, publish
 from avvp.worlds import DEFAULT_WORLD, PARAMETERS, SWEEP, at_world
 
 REFINEMENT = ("ma/base", "ma/c", "ma/r", "ma/cr")
@@ -178,19 +178,18 @@ def sweep(
                 shutil.rmtree(weights, ignore_errors=True)
 
 
-def publish_sweep(*, runs: Path = RUNS, results: Path = RESULTS) -> list[Path]:
-    """Copy the sweep's runs to the folder that is committed, without timelines; the new paths.
+def publish_sweep(*, runs: Path = RUNS, results: Path = RESULTS) -> Published:
+    """Copy the sweep's runs to the folder that is committed, without timelines.
 
     Raises:
         AvvpError: a run, or its arrays, cannot be read.
     """
-    there = find_runs(results, data="sim*", profile=SWEEP.name)
-    copied = []
-    for path, made in find_runs(runs, data="sim*", profile=SWEEP.name).items():
-        target = results / path.relative_to(runs)
-        if target in there and there[target].hash == made.hash:
-            continue
-        arrays = read_arrays(path)
-        slim = {name: array for name, array in arrays.items() if not name.startswith("timelines/")}
-        copied.append(write_run(results, made, slim))
-    return copied
+    return publish(
+        "*",
+        current=is_current,
+        runs=runs,
+        results=results,
+        data="sim*",
+        profiles=[SWEEP.name],
+        without="timelines/",
+    )

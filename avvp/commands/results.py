@@ -4,7 +4,15 @@ import argparse
 from pathlib import Path
 
 from avvp.errors import AvvpError
-from avvp.results import RESULTS, RUNS, find_runs, mark_stale, publish, read_arrays
+from avvp.results import (
+    RESULTS,
+    RUNS,
+    Published,
+    find_runs,
+    mark_stale,
+    publish,
+    read_arrays,
+)
 
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
@@ -70,14 +78,32 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    paths = publish(options.pattern, runs=options.runs, results=options.results, data=options.data)
-    if not paths:
+    from avvp.experiments import is_current
+
+    done = publish(
+        options.pattern,
+        current=is_current,
+        runs=options.runs,
+        results=options.results,
+        data=options.data,
+    )
+    if not any(done):
         raise AvvpError(
             f"{options.runs} has no medium or full run of {options.pattern!r} to publish; make one "
             "with: avvp reproduce --profile medium."
         )
-    for path in paths:
-        print(path)
+    for line in publish_lines(done):
+        print(line)
+
+
+def publish_lines(done: Published) -> list[str]:
+    """What was copied, what was not and why, and how many of each."""
+    return [
+        *map(str, done.copied),
+        *(f"skipped: {path}: {reason}" for path, reason in done.skipped.items()),
+        f"{len(done.copied)} runs published, {len(done.present)} were there, "
+        f"{len(done.skipped)} skipped.",
+    ]
 
 
 def _mark_stale(options: argparse.Namespace) -> None:

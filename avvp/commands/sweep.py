@@ -4,6 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
+from avvp.commands.results import publish_lines
 from avvp.results import RESULTS, RUNS
 
 
@@ -31,8 +32,8 @@ def _sweep(options: argparse.Namespace) -> None:
 
     folders = {"runs": options.runs, "results": options.results}
     if options.action == "publish":
-        for path in publish_sweep(**folders):
-            print(path)
+        for line in publish_lines(publish_sweep(**folders)):
+            print(line)
         return
     told = progress(options.worlds, seeds=options.seeds, **folders)
     if options.action == "list":

@@ -17,9 +17,9 @@ from avvp.data import load
 from avvp.data.simulate import SPLITS
 from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
-from avvp.experiments import PROFILES, REGISTRY, Experiment, open_source, run
+from avvp.experiments import PROFILES, REGISTRY, Experiment, is_current, open_source, run
 from avvp.fan_out import Job, _measured, in_waves, reproduce
-from avvp.results import find_runs, publish, read_arrays, read_run
+from avvp.results import Published, find_runs, publish, read_arrays, read_run
 from avvp.time_left import Task
 from avvp.training import TrainingConfig, choose_device, describe_device
 
@@ -44,6 +44,10 @@ def command(roots: dict[str, Path], *options: str) -> list[str]:
     return [*start, "--device", "cpu", *folders, *options]
 
 
+def published(pattern: str, roots: dict[str, Path]) -> Published:
+    return publish(pattern, current=is_current, **roots, profiles=["smoke"])
+
+
 def test_only_what_is_missing_is_run(reproduce_here, roots):
     first = reproduce_here()
     assert first.made == ["reference/linear seed 1", "reference/oracle seed 1"]
@@ -58,7 +62,7 @@ def test_only_what_is_missing_is_run(reproduce_here, roots):
 
 def test_what_is_committed_is_not_run_again(reproduce_here, roots):
     reproduce_here()
-    assert len(publish("*", **roots, profiles=["smoke"])) == 2
+    assert len(published("*", roots).copied) == 2
     for path in find_runs(roots["runs"]):
         path.unlink()
     assert reproduce_here().made == []
@@ -197,7 +201,7 @@ def test_results_are_listed_published_and_marked(capsys, reproduce_here, roots, 
     assert main(["results", "publish", "*", *folders]) == 2
     assert "no medium or full run of '*'" in capsys.readouterr().err
 
-    publish("*", **roots, profiles=["smoke"])
+    published("*", roots)
     changed = replace(REGISTRY["reference/linear"], training=TrainingConfig(learning_rate=0.01))
     monkeypatch.setitem(REGISTRY, "reference/linear", changed)
     assert main(["results", "mark-stale", *folders]) == 0
@@ -244,7 +248,7 @@ def test_on_a_file_only_the_oracle_is_left_out(monkeypatch, reproduce_here, tmp_
 
 def test_a_committed_first_stage_without_weights_is_trained_again(reproduce_here, roots):
     reproduce_here(only="ma/c")
-    publish("ma/c", **roots, profiles=["smoke"])
+    published("ma/c", roots)
     shutil.rmtree(roots["runs"])
     assert reproduce_here(only="ma/c").made == []
     assert reproduce_here(only="ma/cr").made == ["ma/c seed 1", "ma/cr seed 1"]
@@ -311,7 +315,7 @@ def test_the_bar_tells_a_time_that_was_measured_and_none_from_the_number_of_runs
 
 def test_what_this_machine_measured_is_kept_apart_from_what_others_did(reproduce_here, roots):
     reproduce_here(only="reference/linear")
-    publish("reference/linear", **roots, profiles=["smoke"])
+    published("reference/linear", roots)
     device = describe_device(choose_device("cpu"))
     task = Task("", "reference/linear", {})
     for folders, there in (

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from avvp import results
+from avvp.cli import main
 from avvp.errors import AvvpError
 from avvp.metrics import METRICS
 from avvp.results import (
@@ -118,24 +119,122 @@ def test_a_summary_refuses_runs_that_do_not_belong_together(other):
         summarise([])
 
 
-def test_publishing_copies_both_files_of_medium_and_full_runs(tmp_path):
-    runs, committed = tmp_path / "runs", tmp_path / "results"
-    write_run(runs, made(), ARRAYS)
-    write_run(runs, made(profile="smoke"), ARRAYS)
-    write_run(runs, made(experiment="reference/linear"), ARRAYS)
-    (path,) = publish("han/*", runs=runs, results=committed)
-    assert path == committed / "sim" / "medium" / "han" / "han" / "seed-1.json"
+@pytest.fixture
+def roots(tmp_path) -> dict[str, Path]:
+    return {"runs": tmp_path / "runs", "results": tmp_path / "results"}
+
+
+def current(run: Run) -> bool:
+    """Whether the registry of these tests would make the run today."""
+    return run.configuration == {"model": "han"}
+
+
+def test_publishing_copies_both_files_of_medium_and_full_runs(roots):
+    write_run(roots["runs"], made(), ARRAYS)
+    write_run(roots["runs"], made(profile="smoke"), ARRAYS)
+    write_run(roots["runs"], made(experiment="reference/linear"), ARRAYS)
+    done = publish("han/*", current=current, **roots)
+    (path,) = done.copied
+    assert not done.present and not done.skipped
+    assert path == roots["results"] / "sim" / "medium" / "han" / "han" / "seed-1.json"
     assert read_run(path) == made()
     assert read_arrays(path).keys() == ARRAYS.keys()
-    assert len(find_runs(committed)) == 1
+    assert len(find_runs(roots["results"])) == 1
 
 
-def test_a_run_without_its_arrays_is_not_published(tmp_path):
-    path = write_run(tmp_path / "runs", made(), ARRAYS)
+def test_publishing_again_adds_arrays_and_takes_none_away(roots):
+    more = {"gates": np.zeros((3, 10)), "by_length": np.zeros((2, 10))}
+    write_run(roots["runs"], made(), ARRAYS | {"gates": more["gates"]})
+    path = write_run(roots["results"], made(device="its own"), ARRAYS | more)
+    before = path.with_suffix(".npz").read_bytes()
+    assert publish("*", current=current, **roots).present == [path]
+    assert path.with_suffix(".npz").read_bytes() == before
+
+    committed = {"per_video": ARRAYS["per_video"] + 1, "by_length": more["by_length"]}
+    write_run(roots["results"], made(device="its own"), committed)
+    assert publish("*", current=current, **roots).copied == [path]
+    assert read_arrays(path).keys() == {"per_video", "gates", "by_length"}
+    assert (read_arrays(path)["per_video"] == 1).all()
+    assert read_run(path) == made(device="its own")
+
+    mark_stale(path)  # but the registry has come back to it
+    assert publish("*", current=current, **roots).copied == [path]
+    assert not read_run(path).stale
+
+
+def test_an_outgrown_run_replaces_none_and_is_replaced(roots):
+    old, new = made(configuration={"model": "older"}), made()
+    path = write_run(roots["runs"], old, ARRAYS)
+    committed = write_run(roots["results"], new, ARRAYS)
+    done = publish("*", current=current, **roots)
+    assert done.skipped == {path: "the registry or the simulator has outgrown it"}
+    assert read_run(committed) == new
+
+    write_run(roots["runs"], new, ARRAYS)
+    write_run(roots["results"], old, {"gone": np.zeros(1)})
+    assert publish("*", current=current, **roots).copied == [committed]
+    assert read_run(committed) == new
+    assert read_arrays(committed).keys() == ARRAYS.keys()
+
+
+def test_the_command_says_what_it_skipped_and_why(roots, monkeypatch, capsys):
+    monkeypatch.setattr("avvp.experiments.is_current", current)
+    old = write_run(roots["runs"], made(configuration={"model": "older"}), ARRAYS)
+    write_run(roots["runs"], made(seed=2), ARRAYS)
+    folders = [f"--{name}={folder}" for name, folder in roots.items()]
+    assert main(["results", "publish", "*", *folders]) == 0
+    copied, skipped, counts = capsys.readouterr().out.splitlines()
+    assert copied == str(roots["results"] / "sim/medium/han/han/seed-2.json")
+    assert skipped == f"skipped: {old}: the registry or the simulator has outgrown it"
+    assert counts == "1 runs published, 0 were there, 1 skipped."
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"metrics": {name: 11.0 for name in METRICS}}, "is the same run with other scores"),
+        ({"data_fingerprint": "e" * 16}, "was made on other data of that name"),
+    ],
+)
+def test_a_committed_run_that_is_current_is_not_replaced(roots, changes, reason):
+    path = write_run(roots["runs"], made(**changes), ARRAYS)
+    committed = write_run(roots["results"], made(), ARRAYS)
+    assert reason in publish("*", current=current, **roots).skipped[path]
+    assert read_run(committed) == made()
+
+
+def test_a_run_without_its_arrays_is_not_published(roots):
+    path = write_run(roots["runs"], made(), ARRAYS)
     path.with_suffix(".npz").unlink()
     with pytest.raises(AvvpError, match=r"seed-1\.npz is not there"):
-        publish("*", runs=tmp_path / "runs", results=tmp_path / "results")
-    assert not (tmp_path / "results").exists()
+        publish("*", current=current, **roots)
+    assert not roots["results"].exists()
+
+
+@pytest.mark.parametrize("killed_at", [".npz", ".json"])
+def test_a_kill_never_leaves_new_arrays_beside_an_old_run(tmp_path, monkeypatch, killed_at):
+    path = write_run(tmp_path, made(), ARRAYS)
+    replace_file = Path.replace
+
+    def replaced(self, target):
+        if target.suffix == killed_at:
+            raise KeyboardInterrupt
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with pytest.raises(KeyboardInterrupt):
+        write_run(tmp_path, made(device="another"), ARRAYS)
+    assert not find_runs(tmp_path)
+    monkeypatch.undo()
+    assert read_run(write_run(tmp_path, made(device="another"), ARRAYS)).device == "another"
+    assert sorted(p.name for p in path.parent.iterdir()) == ["seed-1.json", "seed-1.npz"]
+
+
+def test_a_name_is_found_as_it_is_and_not_as_a_set_of_characters(tmp_path):
+    write_run(tmp_path, made(data="llp[v2].h5"), ARRAYS)
+    write_run(tmp_path, made(data="llpv.h5"), ARRAYS)
+    (run,) = find_runs(tmp_path, data="llp[v2].h5", experiment="han/*").values()
+    assert run.data == "llp[v2].h5"
 
 
 def test_a_stale_run_is_marked_and_nothing_else_changes(tmp_path):

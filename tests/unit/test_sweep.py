@@ -105,13 +105,14 @@ def test_a_tiny_sweep_end_to_end(tiny):
     assert len({run.data_fingerprint for run in made}) == 2
     assert not list(tiny["runs"].rglob("*.pt"))  # weights are gone with their point
 
-    published = publish_sweep(**tiny)
+    published = publish_sweep(**tiny).copied
     assert len(published) == 4
     arrays = read_arrays(published[0])
     assert arrays["per_video"].shape == (TINY.test, 10)
     assert "gates" in arrays
     assert not [name for name in arrays if name.startswith("timelines/")]
-    assert not publish_sweep(**tiny)  # nothing is copied twice
+    again = publish_sweep(**tiny)  # nothing is copied twice
+    assert (again.copied, again.present, again.skipped) == ([], published, {})
     assert is_current(next(iter(find_runs(tiny["results"]).values())))
 
 
@@ -152,7 +153,9 @@ def test_the_command_says_what_is_missing(tiny, capsys):
     assert main(command) == 0
     assert "2 of 2  sim-shared_dynamics-3 ma/r seed 1" in capsys.readouterr().out
     assert main(["sweep", "publish", *folders]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    *paths, counts = capsys.readouterr().out.splitlines()
+    assert len(paths) == 2
+    assert counts == "2 runs published, 0 were there, 0 skipped."
 
 
 def test_the_committed_sweep_is_whole_and_nothing_else(tmp_path):
