@@ -13,6 +13,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, get_args
@@ -95,6 +96,8 @@ def timed(
         warm_up: calls beforehand that do not count.
     """
     wait = torch.get_device_module(device).synchronize
+    if device.type == "cuda":
+        wait = partial(wait, device)  # of several, the one that works
     for _ in range(warm_up):
         call()
     wait()

@@ -24,12 +24,11 @@ from avvp.data import load
 from avvp.data.oracle import oracle
 from avvp.data.simulate import SPLITS, SimulatorConfig
 from avvp.data.store import describe
-from avvp.data.videos import Batch, Videos
+from avvp.data.videos import Videos
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, Thresholds
 from avvp.grounding import pretrain
-from avvp.losses import Targets
 from avvp.metrics import METRICS
 from avvp.models import build
 from avvp.published import Row, published_cells
@@ -77,6 +76,7 @@ __all__ = [
     "refined_by",
     "rows_without_experiment",
     "run",
+    "targets_from",
     "weights_path",
 ]
 _THRESHOLDS = tuple(f"thresholds/{name}" for name in Thresholds._fields)
@@ -464,11 +464,7 @@ def _trained(
     if here.refinement:
         refined = refined_by(base, here, train, seed=seed)
         arrays |= {f"refinement/{k}": v.numpy() for k, v in removals(refined, train).items()}
-        wanted = Targets(*(x.to(train.weak.device) for x in refined.targets))
-
-        def targets(batch: Batch) -> Targets:
-            return Targets(*(x[batch.index] for x in wanted))
-
+        targets = refined.targets
     network = seeded(seed, lambda: build(here.model, **here.options)).to(device)
     before = None
     if here.pretraining:
@@ -494,6 +490,7 @@ def _trained(
         seed=seed,
         folder=folder,
         targets=targets,
+        targets_from=targets_from(here),
         watch=getattr(network, "token_scores", None),
         optimizer_state=before.optimizer if before and here.pretraining.keep_optimizer else None,
         progress=progress,
@@ -528,6 +525,15 @@ def refined_by(base: torch.nn.Module, here: Experiment, train: Videos, *, seed: 
         visual_smoothing=here.objective.visual_smoothing,
         precision=here.training.precision,
     )
+
+
+def targets_from(here: Experiment) -> str | None:
+    """What determines refined labels, besides the run that an experiment comes after.
+
+    Another device may drop a label that this one keeps by a rounding error. A run that goes on
+    there is still the same one: its folder is named by all that determines it.
+    """
+    return here.refinement and str(here.refinement)
 
 
 def _columns(name: str, history: list[dict[str, float]]) -> dict[str, np.ndarray]:

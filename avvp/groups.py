@@ -28,6 +28,7 @@ from avvp.experiments import (
     open_source,
     open_split,
     refined_by,
+    targets_from,
     weights_path,
 )
 from avvp.models import build
@@ -222,14 +223,15 @@ def train_together(
     of them trained and scores it.
 
     If the memory of the device is too small for all, halves of them are trained one after the
-    other; who is left alone is not trained here.
+    other; who is left alone is not trained here. If it is too small for the training split, nobody
+    is.
 
     Args:
         members: experiments of one :func:`shape_of`, and seeds.
         profile, data, device, runs, progress: as for :func:`avvp.experiments.run`.
 
     Returns:
-        what there is to say: that a group was halved.
+        what there is to say: that a group was halved, or why its members are trained alone.
 
     Raises:
         AvvpError: an experiment is trained alone, or the run that it comes after is not there.
@@ -241,14 +243,15 @@ def train_together(
         raise AvvpError("These experiments differ in model, options or protocol: train them apart.")
     source, chosen = open_source(data, profile), choose_device(device)
     folder = _folder(members, profile=profile, source=source, runs=runs)
-    exhausted = False
+    alone, exhausted = None, False
     try:
-        _train(members, folder, profile, source, chosen, runs, progress)
+        alone = _train(members, folder, profile, source, chosen, runs, progress)
     except torch.OutOfMemoryError:
         exhausted = True  # the error holds on to the tensors of the frames it came through
-    shutil.rmtree(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
     if not exhausted:
-        return []
+        return [f"trained alone: {_told(members)}: {alone}"] if alone else []
     gc.collect()
     free_memory(chosen)
     middle = (len(members) + 1) // 2
@@ -279,15 +282,18 @@ def _train(
     device: torch.device,
     runs: Path,
     progress: bool,
-) -> None:
+) -> str | None:
+    """Train the members; or, if they have to be trained alone on such a split, say why."""
     place = {"profile": profile, "source": source, "runs": runs}
-    folder.mkdir(parents=True, exist_ok=True)
-    train, val, _ = (open_split(source, split, profile, device) for split in SPLITS)
     names = [f"{experiment.name} seed {seed}" for experiment, seed in members]
     here = [experiment.at(profile) for experiment, _ in members]
     for experiment in here:
         if why := trained_alone(experiment):
             raise AvvpError(f"{experiment.name} is trained alone: {why}.")
+    train, val, _ = (open_split(source, split, profile, device) for split in SPLITS)
+    if why := alone_because(here[0].training, train):
+        return why
+    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / MEMBERS, json.dumps(names))
     targets = []
     for experiment, (_, seed) in zip(here, members, strict=True):
@@ -312,5 +318,7 @@ def _train(
         folders=[weights_path(e, seed=seed, **place).parent for e, seed in members],
         names=names,
         targets=targets,
+        targets_from=[targets_from(experiment) for experiment in here],
         progress=progress,
     )
+    return None

@@ -11,6 +11,7 @@ whoever comes later, a member has been trained.
 """
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ from avvp.training import (
     autocast,
     device_of,
     epoch_generator,
+    exact_float32,
     identity_of,
     launch_bound,
     result_of,
+    shapes_of,
     train_step,
     write_course,
 )
@@ -221,25 +224,36 @@ class Stepper:
             (P, S) float32: the loss and its parts by member, means over the B videos. A replayed
             step writes it over the one before.
         """
-        if index.shape[1] != self._recorded:
+        if self._recorded is None:
             return self._take(index)
+        if index.shape[1] != self._recorded:
+            return self._unrecorded(index)
         self._taken += 1
         if self._taken <= WARM_UP:
             self._index = index.clone()
             aside = torch.cuda.Stream(self._device)
             aside.wait_stream(torch.cuda.current_stream(self._device))
             with torch.cuda.stream(aside):
-                parts = self._take(self._index)
+                parts = self._unrecorded(self._index)
             torch.cuda.current_stream(self._device).wait_stream(aside)
             return parts
         self._index.copy_(index)
         if self._graph is None:
             self._optimizer.zero_grad(set_to_none=True)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # Without a stream of this device torch records on one that it keeps of another: nothing
+            # would be recorded.
+            aside = torch.cuda.Stream(self._device)
+            with torch.cuda.device(self._device), torch.cuda.graph(self._graph, stream=aside):
                 self._parts = self._take(self._index)
         self._graph.replay()
         return self._parts
+
+    def _unrecorded(self, index: Tensor) -> Tensor:
+        """A step that is not recorded, of which an Adam made for recording would warn."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+            return self._take(index)
 
     def _take(self, index: Tensor) -> Tensor:
         parts = train_step(
@@ -281,6 +295,7 @@ def epoch_orders(train: Videos, seeds: Sequence[int], epoch: int) -> Tensor:
 
 
 @torch.no_grad()
+@exact_float32()
 def predict_together(
     members: Together, videos: Videos, *, batch_size: int = 64, precision: Precision = "float32"
 ) -> list[Parsing]:
@@ -401,7 +416,8 @@ class _Courses(Course):
             # What a training of this member alone has left does not belong to these weights.
             (folder / CHECKPOINT).unlink(missing_ok=True)
             write_checkpoint(selected, folder / SELECTED)
-            write_course(folder, identity=identities[member], device=self._device, state=state)
+            identity = {**identities[member], "network": shapes_of(network)}
+            write_course(folder, identity=identity, device=self._device, state=state)
             network.load_state_dict(selected)
             network.eval()
             found.append(result_of(state))
@@ -420,6 +436,7 @@ def fit_together(
     folders: Sequence[str | Path],
     names: Sequence[str],
     targets: Sequence[Targets | None] | None = None,
+    targets_from: Sequence[str | None] | None = None,
     recorded: bool | None = None,
     progress: bool = True,
     checkpoint_seconds: float = 60.0,
@@ -441,20 +458,27 @@ def fit_together(
         folders: of each one's.
         names: of each, for whoever asks with whom it was trained.
         targets: what to compare each one with, (N, C) each; None: the weak labels.
+        targets_from: what determines those of each, see :func:`avvp.training.fit`.
         recorded: replay recorded steps (:class:`Stepper`); None: on cuda.
         progress: show a bar.
         checkpoint_seconds: see :func:`avvp.training.fit`.
 
     Raises:
-        AvvpError: these cannot be trained together.
+        AvvpError: these cannot be trained together; or as for :func:`avvp.training.fit`.
     """
     if why := alone_because(config, train):
         raise AvvpError(f"{names[0]} and others cannot be trained together: {why}.")
     device = device_of(networks[0])
     recorded = launch_bound(device) if recorded is None else recorded
+    nothing = [None] * len(networks)
+    targets, targets_from = targets or nothing, targets_from or nothing
     identities = [
-        identity_of(train, objective=objective, config=config, seed=seed)
-        for objective, seed in zip(objectives, seeds, strict=True)
+        identity_of(
+            train, objective=objective, config=config, seed=seed, targets=own, targets_from=origin
+        )
+        for objective, seed, own, origin in zip(
+            objectives, seeds, targets, targets_from, strict=True
+        )
     ]
     members, losses = Together(networks), Losses(objectives, device)
     course = _Courses(
@@ -473,7 +497,7 @@ def fit_together(
     step = Stepper(
         members,
         train,
-        stacked_targets(train, objectives, targets or [None] * len(networks)),
+        stacked_targets(train, objectives, targets),
         losses=losses,
         optimizer=course.optimizer,
         precision=config.precision,

@@ -2,16 +2,19 @@
 
 A run that is cut off goes on where its last checkpoint stands and ends with the same numbers: the
 order of an epoch follows from (seed, epoch) alone, and the checkpoint keeps the generator that
-dropout draws from.
+dropout draws from. Generators of another kind of device draw otherwise, so a run that was begun on
+one does not go on on another.
 """
 
+import hashlib
 import json
 import math
 import platform
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -46,19 +49,23 @@ def choose_device(device: str = "auto", *, elsewhere: bool = False) -> torch.dev
     Raises:
         AvvpError: when the named device is not on this machine, or nobody knows it.
     """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
+    counts = {
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
     }
     if device == "auto":
-        device = next(name for name, there in available.items() if there)
-    if not available.get(device.split(":")[0], False) and not (
-        elsewhere and device.split(":")[0] in available
-    ):
-        there = ", ".join(name for name, yes in available.items() if yes)
-        raise AvvpError(f"device {device!r} is not on this machine; it has {there}.")
-    return torch.device(device)
+        device = next(name for name, count in counts.items() if count)
+    # Not left to torch, which takes cuda:256 for cuda:0.
+    asked = re.fullmatch("([a-z]+)(?::(0|[1-9][0-9]?))?", device)
+    known = asked and asked[1] in counts
+    if known and (elsewhere or int(asked[2] or 0) < counts[asked[1]]):
+        return torch.device(device)
+    there = [f"{name}:{n}" if n else name for name, count in counts.items() for n in range(count)]
+    raise AvvpError(
+        f"device {device!r} is not on this machine; it has {', '.join(there)}: name one of these, "
+        "or auto."
+    )
 
 
 def asks_for_gpu(device: str) -> bool | None:
@@ -275,6 +282,15 @@ def autocast(device: torch.device, precision: Precision):
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Let cuDNN compute float32 as such; it rounds factors to ten bits unless told otherwise."""
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+    with cudnn.flags(**kept, allow_tf32=False):
+        yield
+
+
 def launch_bound(device: torch.device) -> bool:
     """Whether small steps take there what launching them takes: several at once are for free."""
     return device.type == "cuda"
@@ -316,6 +332,7 @@ def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
+@exact_float32()
 def predict(
     network: nn.Module, videos: Videos, *, batch_size: int = 64, precision: Precision = "float32"
 ) -> Parsing:
@@ -359,8 +376,15 @@ def validate(network: nn.Module, val: Videos, config: TrainingConfig) -> tuple[S
     return evaluate(*decided, val.true_audio, val.true_visual), thresholds
 
 
-def _default_targets(objective: Objective) -> Callable[[Batch], Targets]:
-    return lambda batch: weak_targets(batch.weak, visual_smoothing=objective.visual_smoothing)
+def _of_batches(
+    targets: Targets | None, objective: Objective, device: torch.device
+) -> Callable[[Batch], Targets]:
+    """What a batch is compared with: its rows of ``targets``, or its weak labels."""
+    if targets is None:
+        return lambda batch: weak_targets(batch.weak, visual_smoothing=objective.visual_smoothing)
+    there = [x.to(device) for x in targets]
+    # The rows of a split that is resident elsewhere are numbered there.
+    return lambda batch: Targets(*(x[batch.index.to(device)] for x in there))
 
 
 def fit(
@@ -372,7 +396,8 @@ def fit(
     config: TrainingConfig,
     seed: int,
     folder: str | Path,
-    targets: Callable[[Batch], Targets] | None = None,
+    targets: Targets | None = None,
+    targets_from: str | None = None,
     watch: Callable[[], Mapping[str, float]] | None = None,
     optimizer_state: dict | None = None,
     progress: bool = True,
@@ -390,21 +415,35 @@ def fit(
         seed: of shuffling and dropout. The weights are the caller's to initialise: see
             :func:`seeded`.
         folder: where checkpoints live. A finished or cut-off run found there goes on from its last
-            checkpoint; one of another configuration is refused.
-        targets: what to compare a batch with; the weak labels by default.
+            checkpoint; one of another configuration, network or targets is refused.
+        targets: what to compare the videos with, (N, C) each; None: the weak labels.
+        targets_from: what determines ``targets``, where another device may find other ones: a run
+            goes on if this is the same. None: their values.
         watch: called after every epoch; what it returns joins the history.
         optimizer_state: of Adam, to go on with its moments; by default it starts afresh.
         progress: show a bar.
         checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides one
             at the end of every epoch.
+
+    Raises:
+        AvvpError: the folder holds another run, or one that was begun on another kind of device;
+            or ``targets`` are not of these videos.
     """
     device = device_of(network)
-    targets = targets or _default_targets(objective)
+    identity = identity_of(
+        train,
+        objective=objective,
+        config=config,
+        seed=seed,
+        targets=targets,
+        targets_from=targets_from,
+    )
+    of_batch = _of_batches(targets, objective, device)
     at_progress = getattr(network, "at_progress", None)
     course = Course(
         network,
         folder=folder,
-        identity=identity_of(train, objective=objective, config=config, seed=seed),
+        identity=identity,
         videos=len(train),
         batch_size=config.batch_size,
         epochs=config.epochs,
@@ -428,7 +467,7 @@ def fit(
             if at_progress:
                 at_progress(course.done, epochs=config.epochs)
             parts = train_step(
-                network, batch, course.optimizer, objective, targets, device, config.precision
+                network, batch, course.optimizer, objective, of_batch, device, config.precision
             )
             course.stepped(parts, len(batch.index))
         scores, thresholds = validate(network, val, config)
@@ -462,15 +501,54 @@ def result_of(state: Mapping[str, Any]) -> FitResult:
 
 
 def identity_of(
-    train: Videos, *, objective: Objective, config: TrainingConfig, seed: int
+    train: Videos,
+    *,
+    objective: Objective,
+    config: TrainingConfig,
+    seed: int,
+    targets: Targets | None = None,
+    targets_from: str | None = None,
 ) -> dict[str, object]:
-    """What determines a training; see :class:`Course`."""
+    """What determines a training besides its network; see :class:`Course` and :func:`fit`.
+
+    Raises:
+        AvvpError: ``targets`` are not of these videos.
+    """
+    for name, values in (targets._asdict() if targets else {}).items():
+        if values.shape != train.weak.shape:
+            raise AvvpError(
+                f"targets.{name} has shape {tuple(values.shape)}; expected that of the weak labels "
+                f"of the videos to train on, {tuple(train.weak.shape)}."
+            )
     return {
         "config": asdict(config),
         "objective": asdict(objective),
         "seed": seed,
         "data": train.fingerprint,
+        "targets": targets_from or (targets and _digest(*(_bytes(x) for x in targets))),
     }
+
+
+def shapes_of(network: nn.Module) -> str:
+    """A hash of the names and shapes of all that a network keeps."""
+    told = (f"{name} {tuple(value.shape)}\n" for name, value in network.state_dict().items())
+    return _digest(*(line.encode() for line in told))
+
+
+def _bytes(values: Tensor) -> bytes:
+    return values.float().cpu().numpy().tobytes()
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def _of_before(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity as it was kept before it told of network and targets."""
+    kept = {name: value for name, value in identity.items() if name not in ("network", "targets")}
+    if "together" in kept:
+        kept["together"] = [_of_before(member) for member in kept["together"]]
+    return kept
 
 
 def _reached(entry: Mapping[str, float]) -> float:
@@ -479,6 +557,7 @@ def _reached(entry: Mapping[str, float]) -> float:
     return scores[main_metric(scores)]
 
 
+@exact_float32()
 def train_step(
     network: nn.Module,
     batch: Batch,
@@ -538,7 +617,7 @@ def write_course(
 
     Args:
         folder: of the checkpoints.
-        identity: see :class:`Course`.
+        identity: see :class:`Course`; with the network in it.
         device: whose random numbers go on too.
         state: see :class:`Course`.
         network, optimizer: their states; None where the course is finished and nobody needs them,
@@ -548,6 +627,7 @@ def write_course(
         "identity": json.dumps(identity, sort_keys=True),
         "network": network,
         "optimizer": optimizer,
+        "device": device.type,
         "random": _random_state(device),
         "state": state,
     }
@@ -596,7 +676,8 @@ class Course:
         Args:
             network: on the device to train on.
             folder: of the checkpoints.
-            identity: what determines the course; a checkpoint with another one is refused.
+            identity: what determines the course besides the names and shapes of the network's
+                state; a checkpoint with another one is refused.
             videos, batch_size, epochs: how long it is.
             learning_rate, weight_decay: of Adam; see also :meth:`set_learning_rate`.
             optimizer_state: of Adam, to begin with its moments.
@@ -605,10 +686,14 @@ class Course:
             progress: show the bar.
             checkpoint_seconds: write a checkpoint at the first step after so many seconds, besides
                 one at the end of every epoch.
+
+        Raises:
+            AvvpError: the checkpoint is damaged, of another course, or of another kind of device.
         """
         self._network, self._folder = network, Path(folder)
         self._device = device_of(network)
-        self._identity = dict(identity)
+        self._identity = {**identity, "network": shapes_of(network)}
+        self._finished = False
         self._videos, self._epochs = videos, epochs
         self._steps = math.ceil(videos / batch_size)
         self._checkpoint_seconds = checkpoint_seconds
@@ -619,7 +704,7 @@ class Course:
             capturable=capturable,
         )
         if optimizer_state:
-            self.optimizer.load_state_dict(optimizer_state)
+            self._load_moments(optimizer_state)
         remove_leftovers(self._folder)
         self.state = self._restored()
         self._started = time.monotonic() - self.state["seconds"]
@@ -695,7 +780,8 @@ class Course:
         if (self._folder / BEST).exists():
             (self._folder / BEST).replace(self._folder / SELECTED)
         read_weights(self._network, self._folder / SELECTED)
-        self._write(optimizer=self.optimizer.state_dict() if keep_optimizer else None)
+        if not self._finished:
+            self._write(optimizer=self.optimizer.state_dict() if keep_optimizer else None)
 
     def _save(self) -> None:
         self.state["seconds"] = time.monotonic() - self._started
@@ -728,16 +814,47 @@ class Course:
             path, device=self._device, advice="delete it to start this run again"
         )
         identity = content.get("identity") if isinstance(content, dict) else None
-        if identity != json.dumps(self._identity, sort_keys=True):
+        # A course from before network and targets were kept goes on as one of the present ones.
+        known = self._identity, _of_before(self._identity)
+        if identity not in [json.dumps(each, sort_keys=True) for each in known]:
             raise AvvpError(
-                f"{path} belongs to a run of another configuration, seed or data set; delete its "
-                "folder, or train in another one."
+                f"{path} belongs to a run of another configuration, network, seed, data set or "
+                "targets; delete its folder, or train in another one."
             )
-        if content["network"] is not None:
-            self._network.load_state_dict(content["network"])
-        if content["optimizer"] is not None:
-            self.optimizer.load_state_dict(content["optimizer"])
-        torch.set_rng_state(content["random"]["cpu"].cpu())
+        self._finished = content["network"] is None
+        if self._finished and content["optimizer"] is None:
+            return content["state"]  # nobody goes on from here: on any device
+        random = content["random"]
+        begun_on = content.get("device", "cuda" if "cuda" in random else "cpu")
+        if begun_on != self._device.type:
+            raise AvvpError(
+                f"{path} was begun on {begun_on}, and on {self._device.type} it would end with "
+                f"other numbers; go on on {begun_on}, or delete its folder to begin again."
+            )
+        try:
+            if content["network"] is not None:
+                self._network.load_state_dict(content["network"])
+            self._load_moments(content["optimizer"])
+        except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the file
+            raise
+        except (RuntimeError, ValueError):
+            raise AvvpError(
+                f"{path} is of another network than this {type(self._network).__name__}; delete "
+                "its folder, or train in another one."
+            ) from None
+        torch.set_rng_state(random["cpu"].cpu())
         if self._device.type == "cuda":
-            torch.cuda.set_rng_state(content["random"]["cuda"].cpu(), self._device)
+            torch.cuda.set_rng_state(random["cuda"].cpu(), self._device)
         return content["state"]
+
+    def _load_moments(self, state: Mapping[str, Any]) -> None:
+        """Go on with the moments of another Adam, under the options of this one.
+
+        Whether its steps can be recorded, and where the learning rate lies, is for this course to
+        say.
+        """
+        groups = [
+            saved | {name: value for name, value in own.items() if name != "params"}
+            for saved, own in zip(state["param_groups"], self.optimizer.param_groups, strict=True)
+        ]
+        self.optimizer.load_state_dict({**state, "param_groups": groups})

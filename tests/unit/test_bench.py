@@ -65,6 +65,14 @@ def test_a_short_call_is_timed_many_times_and_the_first_does_not_count():
     assert 3 <= spent.repeats <= len(calls)
 
 
+def test_of_several_devices_the_one_that_works_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: waited.append(device))
+    second = torch.device("cuda", 1)
+    timed(lambda: None, device=second, seconds=0, at_least=1)
+    assert set(waited) == {second}
+
+
 def test_every_number_has_its_device_and_load(measured):
     alone = [step for step in measured["steps"] if not step["together"]]
     assert [step["precision"] for step in alone] == ["float32", "bfloat16"]

@@ -9,7 +9,7 @@ import torch
 from avvp import together
 from avvp.data.videos import Videos
 from avvp.errors import AvvpError
-from avvp.losses import AdversarialObjective, AttentionObjective, Objective
+from avvp.losses import AdversarialObjective, AttentionObjective, Objective, Targets
 from avvp.models import build
 from avvp.together import fit_together
 from avvp.training import (
@@ -197,6 +197,44 @@ def test_a_group_of_others_is_refused(videos, tmp_path):
 def test_what_cannot_be_trained_together_says_why(videos, tmp_path):
     with pytest.raises(AvvpError, match=r"cannot be trained together: .* plateau of its own"):
         train("stpn", videos, tmp_path, config=TunedTraining(epochs=1, patience=3))
+
+
+def of_one(each):
+    """The content of a checkpoint from before network and targets were kept."""
+    return {k: v for k, v in each.items() if k not in ("network", "targets")}
+
+
+def test_a_group_of_before_goes_on_and_one_of_other_targets_does_not(videos, tmp_path, cut_off):
+    whole, _ = train("han", videos, tmp_path / "whole")
+    with cut_off(together, "train_step", after=5):
+        train("han", videos, tmp_path / "cut")
+    label = torch.zeros_like(videos.weak, dtype=torch.float32)
+    with pytest.raises(AvvpError, match="another configuration, network, seed, data set or targ"):
+        train("han", videos, tmp_path / "cut", targets=[Targets(label, label, label), None, None])
+    path = tmp_path / "cut" / "group" / CHECKPOINT
+    content = torch.load(path, weights_only=True)
+    identity = of_one(json.loads(content["identity"]))
+    identity["together"] = [of_one(each) for each in identity["together"]]
+    torch.save({**content, "identity": json.dumps(identity, sort_keys=True)}, path)
+    resumed, _ = train("han", videos, tmp_path / "cut")
+    for one, other in zip(whole, resumed, strict=True):
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_member_with_targets_of_its_own_is_found_trained(videos, tmp_path, monkeypatch):
+    label = videos.weak.flip(0).float()
+    own = Targets(label, label, label)
+    train("han", videos, tmp_path, targets=[own, own, None], targets_from=[None, "flip", None])
+    monkeypatch.setattr("avvp.training.train_step", None)
+    _, objective, config = CASES["han"]
+    options = {"objective": objective, "config": config, "progress": False}
+    for seed, named in ((1, {}), (2, {"targets_from": "flip"})):
+        network = networks_of(**CASES["han"][0])[0]
+        place = {"seed": seed, "folder": tmp_path / str(seed)}
+        fit(network, videos, videos, targets=own, **place, **named, **options)
+        with pytest.raises(AvvpError, match="data set or targets"):
+            fit(network, videos, videos, **place, **options)
 
 
 def test_the_history_of_each_is_plain_json(videos, tmp_path):

@@ -13,8 +13,11 @@ import torch
 
 from avvp import groups, together, training
 from avvp.cli import main
+from avvp.data import store
+from avvp.data.simulate import SPLITS
+from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
-from avvp.experiments import PROFILES, REGISTRY, open_source, run
+from avvp.experiments import PROFILES, REGISTRY, open_source, open_split, run
 from avvp.fan_out import reproduce
 from avvp.groups import in_groups, step_of, train_together, trained_alone
 from avvp.results import find_runs, read_arrays
@@ -181,6 +184,27 @@ def test_a_group_too_large_for_the_device_is_halved_and_says_so(here, monkeypatc
     ]
     made = runs_of(tmp_path / "runs")
     assert [len(run.together or [1]) for run in made.values()] == [2, 2, 1, 2, 2]
+    assert not list((tmp_path / "runs").rglob("members.json"))
+
+
+def test_a_split_too_large_for_the_device_is_trained_alone(here, monkeypatch, tmp_path, cut_off):
+    data = tmp_path / "some.h5"
+    splits = {name: make_videos(20, seed=seed) for seed, name in enumerate(SPLITS)}
+    write_videos(data, splits, {"source": "made up"})
+    options = {"data": str(data), "seeds": 3, "together": 3}
+    with cut_off(together, "train_step", after=1):  # begun while there was room
+        here("reference/linear", **options)
+    assert list((tmp_path / "runs").rglob("members.json"))
+    open_split.cache_clear()  # as in a new process
+    monkeypatch.setattr(store, "RESIDENT_SHARE", 0)
+    done = here("reference/linear", **options)
+    assert not done.failed
+    assert len(done.made) == 3
+    assert done.said == [
+        "trained alone: reference/linear seeds 1 2 3: the training split does not fit into the "
+        "memory of the device and is streamed"
+    ]
+    assert {run.together for run in runs_of(tmp_path / "runs").values()} == {None}
     assert not list((tmp_path / "runs").rglob("members.json"))
 
 

@@ -1,7 +1,8 @@
 """Several networks trained as one computation: each goes its own way."""
 
 import re
-from contextlib import nullcontext
+import warnings
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -305,14 +306,103 @@ def test_a_step_that_takes_a_list_from_the_host_is_found(videos, monkeypatch):
     assert "_to_copy" in taken_from_the_host(make, videos, objective, monkeypatch)
 
 
+class FakeCuda:
+    """Notes what is asked of ``torch.cuda``, and of which device, where there is none."""
+
+    def __init__(self, monkeypatch):
+        self.current, self.noted = torch.device("cuda", 0), []
+        monkeypatch.setattr(torch.cuda, "device", self.device)
+        monkeypatch.setattr(torch.cuda, "Stream", self.stream)
+        monkeypatch.setattr(torch.cuda, "current_stream", self.stream)
+        monkeypatch.setattr(torch.cuda, "stream", self.on)
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+
+    @contextmanager
+    def device(self, device):
+        before, self.current = self.current, device
+        yield
+        self.current = before
+
+    def stream(self, device=None):
+        made = type("Stream", (), {"device": device or self.current})()
+        made.wait_stream = lambda other: self.noted.append(("wait", made.device, other.device))
+        return made
+
+    def on(self, stream):
+        return self.device(stream.device)
+
+    @contextmanager
+    def graph(self, graph, *, stream=None):
+        stream = stream or self.stream(torch.device("cuda", 0))  # torch keeps it from device 0
+        self.noted.append(("begin", self.current, stream.device))
+        with self.on(stream):
+            yield
+        self.noted.append(("end", self.current, stream.device))
+
+    def replay(self):
+        self.noted.append(("replay",))
+
+
+def test_a_step_is_recorded_on_the_device_of_its_members(videos, monkeypatch):
+    """With a fake of torch.cuda: the members lie on the processor, and say that it is cuda:1."""
+    cuda, second, taken = FakeCuda(monkeypatch), torch.device("cuda", 1), []
+    monkeypatch.setattr(together, "device_of", lambda network: second)
+    monkeypatch.setattr(torch, "arange", lambda *_, whole=torch.arange, **__: whole(*_))
+    members = Together([seeded(seed, maker("linear")) for seed in SEEDS])
+    step = Stepper(members, videos, None, losses=None, optimizer=adam(members, RATE), recorded=2)
+
+    def take(index):
+        taken.append(cuda.current)
+        return index
+
+    monkeypatch.setattr(step, "_take", take)
+    for _ in range(together.WARM_UP + 2):
+        step(torch.zeros(3, 2, dtype=torch.int64))
+    assert taken == [second] * (together.WARM_UP + 1)  # the last one is the recording
+    waits = 2 * together.WARM_UP
+    assert cuda.noted == [
+        *[("wait", second, second)] * waits,
+        ("begin", second, second),
+        ("end", second, second),
+        ("replay",),
+        ("replay",),
+    ]
+    assert cuda.current == torch.device("cuda", 0)  # as it was found
+
+
+def test_what_is_not_recorded_warns_of_all_but_that(videos):
+    """Adam's warning, which needs a GPU, is said in its stead."""
+
+    class Warning_(Objective):
+        def __call__(self, *arguments):
+            warnings.warn("This instance was constructed with capturable=True or", stacklevel=1)
+            warnings.warn("something else", stacklevel=1)
+            return super().__call__(*arguments)
+
+    members = Together([seeded(seed, maker("linear")) for seed in SEEDS])
+    objectives = [Warning_()] * len(SEEDS)
+    step = Stepper(
+        members,
+        videos,
+        stacked_targets(videos, objectives, [None] * len(SEEDS)),
+        losses=Losses(objectives, torch.device("cpu")),
+        optimizer=adam(members, RATE),
+        recorded=BATCH,
+    )
+    with pytest.warns(UserWarning) as caught:
+        step(epoch_orders(videos, SEEDS, 1)[:, : BATCH - 1])
+    assert {str(warning.message) for warning in caught} == {"something else"}
+
+
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="records steps as CUDA graphs: needs a CUDA device"
 )
 
 
-def on_cuda(make, videos, objective, *, recorded, epochs=4, rate=RATE):
+def on_cuda(make, videos, objective, *, recorded, epochs=4, rate=RATE, number=0):
     """Losses (steps, S) of networks on cuda; after the first epoch whatever waits is an error."""
-    device = torch.device("cuda")
+    device = torch.device("cuda", number)
     members = Together([seeded(seed, make).to(device) for seed in SEEDS]).train()
     there, objectives = videos.to(device), [objective] * len(SEEDS)
     optimizer = torch.optim.Adam(
@@ -347,6 +437,25 @@ def test_a_recorded_step_is_the_step(name, videos):
     )
     torch.testing.assert_close(replayed, eager, atol=1e-4, rtol=0)
     assert (replayed[-4:].mean(0) < replayed[:4].mean(0)).all()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs a second CUDA device")
+def test_a_step_is_recorded_on_a_second_device(videos):
+    options, objective = NETWORKS["han"]
+    # Torch keeps the stream of the first recording for later ones.
+    for number in (0, 1):
+        eager, replayed = (
+            on_cuda(maker(**options), videos, objective, recorded=recorded, number=number)
+            for recorded in (False, True)
+        )
+        torch.testing.assert_close(replayed, eager, atol=1e-4, rtol=0)
+
+
+@needs_cuda
+@pytest.mark.filterwarnings("error")
+def test_recording_warns_of_nothing(videos):
+    options, objective = NETWORKS["han"]
+    on_cuda(maker(**options), videos, objective, recorded=True, epochs=2)
 
 
 @needs_cuda

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from avvp import training
 from avvp.data.videos import Videos, shuffled
 from avvp.errors import AvvpError
 from avvp.events import Thresholds
-from avvp.losses import AdversarialObjective, Objective
+from avvp.losses import AdversarialObjective, Objective, Targets, weak_targets
 from avvp.models import build
 from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
 
@@ -44,13 +45,13 @@ def small(seed=1):
     return seeded(seed, lambda: build("han", width=32))
 
 
-def run(videos, folder, *, network=None, objective=None, **options):
+def run(videos, folder, *, network=None, objective=None, targets=None, **options):
     network = network or small()
     config = TrainingConfig(**{"epochs": 3, "batch_size": 5, **options})
     objective = objective or Objective()
     result = fit(
         network, videos, videos, objective=objective, config=config, seed=1, folder=folder,
-        progress=False, checkpoint_seconds=0.0,
+        targets=targets, progress=False, checkpoint_seconds=0.0,
     )  # fmt: skip
     return network, result
 
@@ -182,6 +183,201 @@ def test_a_folder_of_another_run_is_refused(videos, tmp_path):
         run(videos, tmp_path, objective=Objective(visual_smoothing=0.0))
 
 
+def same_targets(videos, *, at=0.0):
+    return Targets(*(x + at for x in weak_targets(videos.weak)))
+
+
+def test_targets_of_the_weak_labels_train_as_these_do(videos, tmp_path):
+    one, first = run(videos, tmp_path / "one")
+    other, second = run(videos, tmp_path / "other", targets=same_targets(videos))
+    assert same_weights(one, other) and first.history == second.history
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_of_other_targets_is_refused(videos, tmp_path, cut_off, finished):
+    with nullcontext() if finished else cut_off(training, "train_step", after=7):
+        run(videos, tmp_path, targets=same_targets(videos))
+    nothing = Targets(*(torch.zeros_like(x) for x in same_targets(videos)))
+    for other in (nothing, None):
+        with pytest.raises(AvvpError, match="another configuration, network, seed, data set or"):
+            run(videos, tmp_path, targets=other)
+    run(videos, tmp_path, targets=same_targets(videos))
+
+
+def test_targets_that_come_from_the_same_may_differ(videos, tmp_path, cut_off):
+    """As on another device: a name is what counts, where there is one."""
+    options = {"objective": Objective(), "config": TrainingConfig(), "seed": 1}
+    exact, rough = (
+        training.identity_of(videos, targets=same_targets(videos, at=at), **named, **options)
+        for named in ({"targets_from": "both"},)
+        for at in (0.0, 1e-6)
+    )
+    assert exact == rough
+    unnamed = [
+        training.identity_of(videos, targets=same_targets(videos, at=at), **options)
+        for at in (0.0, 1e-6)
+    ]
+    assert unnamed[0] != unnamed[1]
+
+
+def test_targets_of_other_videos_are_one_sentence(videos, tmp_path):
+    few = Targets(*(x[:3] for x in same_targets(videos)))
+    with pytest.raises(AvvpError, match=r"targets.video has shape \(3, 25\); expected .*\(24, 25"):
+        run(videos, tmp_path, targets=few)
+
+
+def rewritten(folder, change):
+    """A checkpoint as ``change`` leaves its content."""
+    path = folder / training.CHECKPOINT
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+
+
+def of_before(content):
+    """A checkpoint from before device, network and targets were kept."""
+    del content["device"]
+    identity = json.loads(content["identity"])
+    del identity["network"], identity["targets"]
+    content["identity"] = json.dumps(identity, sort_keys=True)
+
+
+def test_a_folder_of_another_network_is_refused(videos, tmp_path, cut_off):
+    with cut_off(training, "train_step", after=7):
+        run(videos, tmp_path)
+    wider = seeded(1, lambda: build("han", width=48))
+    with pytest.raises(AvvpError, match="another configuration, network, seed"):
+        run(videos, tmp_path, network=wider)
+    rewritten(tmp_path, of_before)
+    with pytest.raises(AvvpError, match="is of another network than this HAN; delete its folder"):
+        run(videos, tmp_path, network=wider)
+
+
+def test_a_course_of_before_goes_on(videos, tmp_path, cut_off):
+    whole, _ = run(videos, tmp_path / "whole")
+    with cut_off(training, "train_step", after=7):
+        run(videos, tmp_path / "cut")
+    rewritten(tmp_path / "cut", of_before)
+    resumed, _ = run(videos, tmp_path / "cut", network=small(seed=9))
+    assert same_weights(whole, resumed)
+    rewritten(tmp_path / "whole", of_before)
+    again, _ = run(videos, tmp_path / "whole", network=small(seed=9))
+    assert same_weights(whole, again)
+
+
+def begun_on_a_gpu(content):
+    content["device"] = "cuda"
+    content["random"]["cuda"] = torch.zeros(16, dtype=torch.uint8)
+
+
+def begun_on_a_gpu_before(content):
+    begun_on_a_gpu(content)
+    of_before(content)
+
+
+@pytest.mark.parametrize("change", [begun_on_a_gpu, begun_on_a_gpu_before])
+def test_a_course_of_a_gpu_does_not_go_on_elsewhere(videos, tmp_path, cut_off, change):
+    with cut_off(training, "train_step", after=7):
+        run(videos, tmp_path)
+    rewritten(tmp_path, change)
+    with pytest.raises(AvvpError, match=r"was begun on cuda.*go on on cuda, or delete its fold"):
+        run(videos, tmp_path)
+
+
+@pytest.mark.parametrize("change", [begun_on_a_gpu, begun_on_a_gpu_before])
+def test_what_a_gpu_has_finished_is_found_elsewhere(videos, tmp_path, change):
+    whole, _ = run(videos, tmp_path)
+    rewritten(tmp_path, change)
+    again, _ = run(videos, tmp_path, network=small(seed=9))
+    assert same_weights(whole, again)
+
+
+def on_a_gpu(monkeypatch):
+    """Let a course take the memory of this computer for that of a GPU, which has no generator."""
+    monkeypatch.setattr(training, "device_of", lambda network: torch.device("cuda", 0))
+    whole = training.read_checkpoint
+    monkeypatch.setattr(
+        training, "read_checkpoint", lambda path, device, advice: whole(path, advice=advice)
+    )
+
+
+def test_a_course_of_a_processor_does_not_go_on_on_a_gpu(videos, tmp_path, cut_off, monkeypatch):
+    """The GPU is this computer under another name."""
+    with cut_off(training, "train_step", after=7):
+        run(videos, tmp_path)
+    on_a_gpu(monkeypatch)
+    with pytest.raises(AvvpError, match=r"was begun on cpu, and on cuda it would end with other"):
+        run(videos, tmp_path)
+
+
+def test_what_a_processor_has_finished_is_found_on_a_gpu(videos, tmp_path, monkeypatch):
+    """The GPU is this computer under another name."""
+    whole, expected = run(videos, tmp_path)
+    before = (tmp_path / training.CHECKPOINT).read_bytes()
+    on_a_gpu(monkeypatch)
+    again, result = run(videos, tmp_path, network=small(seed=9))
+    assert same_weights(whole, again) and result == expected
+    assert (tmp_path / training.CHECKPOINT).read_bytes() == before
+
+
+def test_a_course_goes_on_under_its_own_options_of_adam(videos, tmp_path, cut_off):
+    """What is recorded needs its learning rate in a tensor; a checkpoint may hold a number."""
+    with cut_off(training, "train_step", after=7):
+        run(videos, tmp_path)
+    told = torch.load(tmp_path / training.CHECKPOINT, weights_only=True)
+    identity = {k: v for k, v in json.loads(told["identity"]).items() if k != "network"}
+    course = training.Course(
+        small(),
+        folder=tmp_path,
+        identity=identity,
+        videos=24,
+        batch_size=5,
+        epochs=3,
+        weight_decay=0.25,
+        capturable=True,
+        progress=False,
+    )
+    (group,) = course.optimizer.param_groups
+    assert group["capturable"] and isinstance(group["lr"], torch.Tensor)
+    assert group["weight_decay"] == 0.25
+    steps = {state["step"].item() for state in course.optimizer.state.values()}
+    assert steps == {7.0}
+
+
+def test_cudnn_computes_float32_as_such_while_a_network_trains(videos, tmp_path, monkeypatch):
+    """Forward and backward; cuDNN itself is not here, its switch is."""
+    cudnn, seen = torch.backends.cudnn, []
+
+    class Looking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = small()
+
+        def forward(self, *features):
+            seen.append(("forward", self.training, cudnn.allow_tf32))
+            parsing = self.inner(*features)
+            if parsing.video.requires_grad:
+                parsing.video.register_hook(
+                    lambda _: seen.append(("backward", True, cudnn.allow_tf32))
+                )
+            return parsing
+
+    kept = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.conv.fp32_precision)
+    run(videos, tmp_path, network=Looking(), epochs=1)
+    assert set(seen) == {
+        ("forward", True, False),
+        ("forward", False, False),
+        ("backward", True, False),
+    }
+    assert cudnn.allow_tf32
+    assert kept == (
+        cudnn.enabled,
+        cudnn.benchmark,
+        cudnn.deterministic,
+        cudnn.conv.fp32_precision,
+    )
+
+
 DAMAGED = {
     "half": lambda content: content[:1000],
     "empty": lambda content: b"",
@@ -299,6 +495,30 @@ def test_devices():
     assert choose_device("cpu") == torch.device("cpu")
     with pytest.raises(AvvpError, match="is not on this machine; it has"):
         choose_device("tpu")
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu:x", "cpu:-1", "cpu:1", "cuda:1", "cuda:-1", "cuda:256", "mps", "meta", ""]
+)
+def test_a_device_that_is_not_there_is_one_sentence(device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(AvvpError) as caught:
+        choose_device(device)
+    assert str(caught.value) == (
+        f"device {device!r} is not on this machine; it has cuda, cpu: name one of these, or auto."
+    )
+
+
+def test_devices_of_several_are_numbered(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("cuda:7", elsewhere=True) == torch.device("cuda", 7)
+    with pytest.raises(AvvpError, match=r"it has cuda, cuda:1, .*cpu: name one"):
+        choose_device("cuda:2")
+    with pytest.raises(AvvpError, match="name one of these, or auto"):
+        choose_device("cpu:x", elsewhere=True)
 
 
 @pytest.mark.parametrize(
