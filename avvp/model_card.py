@@ -91,7 +91,8 @@ def model_card(run: Run, weak: Mapping[str, float]) -> str:
         weak: what the weak label scores on the same videos, see :func:`weak_line`.
     """
     experiment = REGISTRY[run.experiment]
-    training = run.configuration["training"]
+    # A rescored experiment was trained as the one that it comes after.
+    training = run.configuration["training"] or run.configuration["after"]["training"]
     rows = [f"{PAPERS[row.paper]}, {row.table}: {row.row} {row.setting}" for row in experiment.rows]
     world = data_world(run)
     warning = (

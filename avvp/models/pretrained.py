@@ -5,6 +5,7 @@ probabilities become decisions, and ``README.md``, the model card. Neither can h
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -22,6 +23,15 @@ from avvp.models.networks import build
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 SCHEMA = "1"
+_ENTRIES = {
+    "network": str,
+    "options": json.loads,
+    "classes": str,
+    "gate": json.loads,
+    "thresholds": json.loads,
+    "experiment": str,
+}
+"""Of the header, each after ``avvp_``, and how it is read."""
 
 
 class Pretrained(NamedTuple):
@@ -96,27 +106,69 @@ def read_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> 
             f"{path} is no safetensors file, or a damaged one ({error}); a checkpoint of the "
             "papers' authors is read by avvp.models.load_released."
         ) from None
+    said = _read_header(header, path)
+    try:
+        network = build(said.name, **said.options).to(device)
+    except AvvpError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        raise _odd(path, header, "options") from None
+    _fill(network, state, path)
+    return Pretrained(network.eval(), *said)
+
+
+class _Header(NamedTuple):
+    """What a header says; see :class:`Pretrained`."""
+
+    name: str
+    options: dict[str, Any]
+    gate: Gate | None
+    thresholds: Thresholds
+    experiment: str
+
+
+def _read_header(header: Mapping[str, str], path: Path) -> _Header:
     if header.get("avvp_schema") != SCHEMA:
         raise AvvpError(
             f"{path} does not say which network it holds; expected a file that `avvp pack` wrote."
         )
-    if header["avvp_classes"] != str(CLASSES):
+    said = {}
+    for entry, read in _ENTRIES.items():
+        try:
+            said[entry] = read(header[f"avvp_{entry}"])
+        except (KeyError, ValueError, RecursionError):
+            raise _odd(path, header, entry) from None
+    if said["classes"] != str(CLASSES):
         raise AvvpError(
-            f"{path} tells {header['avvp_classes']} classes apart; this package parses LLP's "
-            f"{CLASSES}."
+            f"{path} tells {said['classes']} classes apart; this package parses LLP's {CLASSES}."
         )
-    name, options = header["avvp_network"], json.loads(header["avvp_options"])
-    network = build(name, **options).to(device)
-    _fill(network, state, path)
+    if said["gate"] is not None and said["gate"] not in get_args(Gate):
+        raise AvvpError(f"{path} asks for the gate {said['gate']!r}, which there is not.")
+    if not isinstance(said["options"], dict):
+        raise _odd(path, header, "options")
+    cuts = said["thresholds"]
+    if not isinstance(cuts, list) or len(cuts) != 2 or not all(map(_is_threshold, cuts)):
+        raise _odd(path, header, "thresholds")
+    # They were tuned and scored in float64: another precision decides ties differently.
     cuts = (
-        torch.tensor(cut) if isinstance(cut, list) else cut
-        for cut in json.loads(header["avvp_thresholds"])
+        torch.tensor(cut, dtype=torch.float64) if isinstance(cut, list) else cut for cut in cuts
     )
-    gate = json.loads(header["avvp_gate"])
-    if gate is not None and gate not in get_args(Gate):
-        raise AvvpError(f"{path} asks for the gate {gate!r}, which there is not.")
-    return Pretrained(
-        network.eval(), name, options, gate, Thresholds(*cuts), header["avvp_experiment"]
+    return _Header(
+        said["network"], said["options"], said["gate"], Thresholds(*cuts), said["experiment"]
+    )
+
+
+def _is_threshold(cut: object) -> bool:
+    """Whether it is a number, or one a class. What is never on has one just above 1."""
+    numbers = cut if isinstance(cut, list) and len(cut) == CLASSES else [cut]
+    return all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers)
+
+
+def _odd(path: Path, header: Mapping[str, str], entry: str) -> AvvpError:
+    name = f"avvp_{entry}"
+    return AvvpError(
+        f"{path}: its header has {header.get(name)!r} as {name}, which `avvp pack` does not write; "
+        "pack the run again."
     )
 
 

@@ -53,9 +53,10 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_thresholds_a_class_are_read_back_to_the_last_digit(tmp_path):
-    cuts = torch.rand(25, generator=torch.Generator().manual_seed(1))
+    cuts = torch.rand(25, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     shared(tmp_path / "a", thresholds=Thresholds(cuts, 0.3), gate=None)
     back = read_pretrained(tmp_path / "a")
+    assert back.thresholds.video.dtype == torch.float64  # a float32 would decide ties otherwise
     assert torch.equal(back.thresholds.video, cuts)
     assert back.thresholds.segment == 0.3 and back.gate is None
 
@@ -101,6 +102,36 @@ def test_another_file_is_one_sentence(change, told, tmp_path):
     with pytest.raises(AvvpError, match=told) as caught:
         from_pretrained(tmp_path / "a")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "values"),
+    [
+        ("network", [None]),
+        ("classes", [None]),
+        ("experiment", [None]),
+        ("options", [None, "{", "[1]", '{"width": "a"}', '{"width": []}']),
+        ("gate", [None, "x"]),
+        (
+            "thresholds",
+            [
+                *(None, "[", "0.5", "[0.5]", "[0.5, 0.5, 0.5]", '["a", "b"]', "[true, 0.5]"),
+                *("[NaN, 0.5]", "[-0.5, 0.5]", "[[0.5, 0.5], 0.5]", "[[[0.5]], 0.5]", "{}"),
+                json.dumps([0.5, ["a"] * 25]),
+            ],
+        ),
+    ],
+)
+def test_a_header_that_is_not_ours_is_one_sentence(entry, values, tmp_path):
+    shared(tmp_path / "a")
+    path = tmp_path / "a" / WEIGHTS
+    whole = path.read_bytes()
+    for value in values:
+        path.write_bytes(whole)
+        spoil(path, **{f"avvp_{entry}": value})
+        told = f"its header has {value!r} as avvp_{entry}, which `avvp pack` does not write"
+        with pytest.raises(AvvpError, match=re.escape(told)):
+            read_pretrained(path)
 
 
 def test_what_is_no_safetensors_file_is_one_sentence(tmp_path):
@@ -156,6 +187,19 @@ def test_what_learns_nothing_has_no_network_to_pack(tmp_path):
     place = {"data": "sim", "profile": "smoke", "experiment": "reference/oracle", "seed": 1}
     with pytest.raises(AvvpError, match="no network to pack"):
         pack(run_path(tmp_path, **place), tmp_path / "packed", device="cpu", runs=tmp_path)
+
+
+def test_a_rescored_experiment_is_packed_with_the_training_that_it_comes_after(tmp_path):
+    profile = PROFILES["smoke"]
+    for name in ("mgn/mgn", "mgn/every_second"):
+        run(REGISTRY[name], profile=profile, device="cpu", runs=tmp_path, progress=False)
+    place = {"data": "sim", "profile": "smoke", "experiment": "mgn/every_second", "seed": 1}
+    pack(run_path(tmp_path, **place), tmp_path / "packed", device="cpu", runs=tmp_path)
+    assert read_pretrained(tmp_path / "packed").experiment == "mgn/every_second"
+    rate = REGISTRY["mgn/mgn"].training.learning_rate
+    card = (tmp_path / "packed" / CARD).read_text()
+    assert f"1 epochs, batches of {REGISTRY['mgn/mgn'].training.batch_size}" in card
+    assert f"learning rate {rate:g}" in card
 
 
 def test_only_a_real_data_set_is_not_called_simulated(trained):
