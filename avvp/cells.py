@@ -2,31 +2,63 @@
 
 import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
 
 from avvp.errors import AvvpError
+from avvp.experiments import REGISTRY
+from avvp.tables import Drawn
 
 
-def show(rows: pd.DataFrame | Sequence[Mapping[str, object]], floats: object = ".1f") -> Markdown:
+def show(
+    rows: pd.DataFrame | Sequence[Mapping[str, object]], floats: object = ".1f", *, on: str = ""
+) -> Markdown:
     """A table of numbers and text.
 
     Args:
         rows: a frame, or one mapping a row.
         floats: the format of what is no whole number, or a sequence with one a column.
+        on: what the numbers were measured on, below the table: "simulated LLP, full, 5 seeds".
     """
     # As objects, so that whole numbers stay whole.
     table = pd.DataFrame(rows).astype(object)
-    return Markdown(table.to_markdown(index=False, floatfmt=floats))
+    return Markdown(table.to_markdown(index=False, floatfmt=floats) + _below(on))
 
 
-def show_text(rows: pd.DataFrame | Sequence[Mapping[str, object]], right: int = 0) -> Markdown:
-    """A table of finished text, as it stands; the last ``right`` columns are flushed right."""
+def show_text(
+    rows: pd.DataFrame | Sequence[Mapping[str, object]], right: int = 0, *, on: str = ""
+) -> Markdown:
+    """A table of finished text, as it stands; the last ``right`` columns are flushed right.
+
+    Args:
+        rows, on: see :func:`show`.
+        right: how many columns.
+    """
     table = pd.DataFrame(rows)
     align = ["left"] * (table.shape[1] - right) + ["right"] * right
-    return Markdown(table.to_markdown(index=False, disable_numparse=True, colalign=align))
+    told = table.to_markdown(index=False, disable_numparse=True, colalign=align)
+    return Markdown(told + _below(on))
+
+
+def measured_on(drawn: Mapping[str, Drawn], names: Iterable[str]) -> str:
+    """What runs a table is made of, for ``on`` of :func:`show`; if several kinds, whose is which.
+
+    Args:
+        drawn: the runs of each experiment.
+        names: of the experiments that the table has.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault(drawn[name].told, []).append(REGISTRY[name].label)
+    if len(kinds) < 2:
+        return "".join(kinds)
+    return "; ".join(f"{told} ({', '.join(labels)})" for told, labels in kinds.items())
+
+
+def _below(on: str) -> str:
+    return f"\n\n*Measured on {on}.*" if on else ""
 
 
 def takeaways(said: Sequence[str]) -> Markdown:

@@ -133,7 +133,8 @@ class Effect:
     """The consequence of a difference.
 
     Attributes:
-        outcome: ``measured`` in points; ``settled`` by counting, without points; ``no effect`` on
+        outcome: ``measured`` in points; ``settled`` without points, by
+            counting or by seeds of one network; ``no effect`` on
             any score; ``not run`` yet; or ``not measured``.
         told: in a sentence.
         points: as released minus as printed; in a contradiction, the first reading minus the
@@ -388,7 +389,8 @@ def _between_seeds(row: Difference, look: _Look) -> Effect:
         return _not_run(f"it takes two seeds, {world}")
     apart = max(scores) - min(scores)
     told = f"Up to {apart:.1f} points between seeds, {metric_name(row.metric)}."
-    return Effect("measured", told, apart, None, "trained anew", world)
+    # No points: a range over seeds is no difference of two versions, and grows with their number.
+    return Effect("settled", told, world=world)
 
 
 def _dropped(row: Difference, look: _Look) -> Effect:

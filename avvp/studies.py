@@ -96,9 +96,19 @@ class Study:
         return " ".join(f"{kind}: {'; '.join(told)}." for kind, told in kinds.items() if told)
 
     def printed(self, name: str) -> dict[str, float]:
-        """The printed scores of an experiment by key: of this table, else of another one."""
+        """The printed scores of an experiment by key: of this table, else of another one.
+
+        Of another paper the table with most scores counts; "Table 2" of two papers are two tables.
+        """
         rows = [row for row in REGISTRY[name].rows if row.table != "text"]
-        rows.sort(key=lambda row: (row.paper != self.paper, row.table != self.table))
+        here = (self.paper, self.table)
+        rows.sort(
+            key=lambda row: (
+                (row.paper, row.table) != here,
+                row.paper != self.paper,
+                -len(published(*row)),
+            )
+        )
         return published(*rows[0]) if rows else {}
 
     def score(self, name: str, metric: str) -> Estimate | None:

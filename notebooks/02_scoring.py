@@ -10,8 +10,8 @@
 # # How parsing is scored
 #
 # A parser says, for each of 25 classes and each of ten seconds, whether the class is heard and
-# whether it is seen. Four papers compare such answers by ten numbers, and every table of this book
-# consists of those ten. They are F-scores, but *F-score* leaves a lot open: what one unit of
+# whether it is seen. Four papers compare such answers by ten numbers, and every table of
+# results in this book shows some of those ten. They are F-scores, but *F-score* leaves a lot open: what one unit of
 # counting is, in which order averages are taken, what a video without any event is worth. The
 # papers' text decides little of this; their shared evaluation code decides all of it. This chapter
 # takes the ten numbers apart on examples small enough to check by hand, and then asks what they
@@ -415,7 +415,8 @@ show(
 # The flipped ground truth is the opposite lesson. Nineteen of twenty decisions are right, yet its
 # audio and visual scores fall below those of any method, because the false alarms are scattered
 # over classes that do not occur, and each of those enters the mean of its video with zero. The
-# audio-visual score survives: a false alarm there needs two flips at once. The next cell lists how
+# audio-visual score survives: for a class that does not occur, a false alarm there needs two flips at
+# once. The next cell lists how
 # many printed results each line exceeds.
 
 # %% tags=["hide-input"]

@@ -226,7 +226,9 @@ show(
 #
 # where $m_{c,t}$ says whether class $c$ is on, $d_{c,k}$ is the unit direction of kind $k$ of that
 # class, $\alpha_c$ its amplitude in this video, $b$ a background that lasts the whole video, $e_t$
-# a style that sound and image share second by second, and $\varepsilon_t$ noise. A class's
+# a style that sound and image share second by second, $S$ the fixed directions in which a stream shows
+# it, and $\varepsilon_t$ noise; $\beta$ and $\gamma$ are amplitudes, `background` and
+# `shared_dynamics` in the configuration. A class's
 # direction is part family, part class, part kind: an electric and an acoustic event of one class
 # differ, and two engines sound alike. The feature is a fixed random projection of $z_t$ to the
 # released width, then a rectifier, because the released features are outputs of a ReLU.
@@ -247,7 +249,7 @@ show(
 # classes, before any learning. Noise and background are of the size of the step that an event
 # makes in a single dimension, and a model has to find the dimensions first.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-sim-evidence", "caption": "A simulated video: the component of each second's latent audio vector along the directions of a class that is heard and of one that is not. The bar marks the seconds in which the first is annotated as heard."}, "image": {"alt": "Two step-like curves over ten seconds. The curve of the class that is heard stands several units higher during the marked seconds than outside them; the curve of the absent class stays near zero throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-sim-evidence", "caption": "A simulated video: the component of each second's latent audio vector along the directions of a class that is heard and of one that is not. The shaded seconds are those in which the first is annotated as heard."}, "image": {"alt": "Two step-like curves over ten seconds. The curve of the class that is heard stands several units higher during the marked seconds than outside them; the curve of the absent class stays low throughout."}}
 block = next(draw_blocks(config, "test"))
 partial = block.audio.any(2) & ~block.audio.all(2)
 video, label = next(
@@ -391,8 +393,9 @@ display(outcome)
 # Below HAN stands a model that could not be simpler: one linear layer a second and modality, and
 # the mean over time. If it came near HAN, the simulated features would give everything away and
 # attention and pooling would have nothing to do. Above HAN stands an *oracle*: a decoder that knows
-# the directions, the amplitudes and the label statistics, and infers the rest. What it misses, no
-# method can find: events without evidence, evidence without events, noise.
+# the directions, the amplitudes and the label statistics, and infers the rest. What it misses is hard
+# for any method: events without evidence, evidence without events, noise. It is close to the best
+# decoder and not exactly it, since it takes one modality and one event at a time.
 
 # %% tags=["hide-input"]
 frames = {

@@ -667,8 +667,7 @@ if blind:
     said.append(
         "Seconds marked, as a share of the seconds annotated: "
         + ", ".join(text for _, text in sorted(blind))
-        + ". A rule that asks for one sure second, as a maximum does, is satisfied with few; one that "
-        "averages is not."
+        + "."
     )
 if worth:
     gains = {name: [w["gain"] for w in worth if w["method"] == SHORT[name]] for name in TUNED}

@@ -492,7 +492,7 @@ Markdown(
     f"number, and {100 * never / everything:.0f} % of it is never used. What computes takes "
     f"{mib[1]:.1f} MiB. The same papers give MGN {other:.0f} MB and call that "
     f"{100 * other / printed:.0f} % of the baseline. Beside the part of HAN that does anything it "
-    f"is {100 * other / mib[1]:.0f} %."
+    "is nearly as large; {doc}`13_depth_and_size` counts both exactly."
 )
 
 # %% [markdown]
@@ -623,7 +623,8 @@ if han.runs:
     apart = (
         f"What is heard: {extremes(0)}. What is seen: {extremes(1)}. The modalities are furthest "
         f"apart on {label_name(widest)}: {abs(gap[widest]):.0f} points better "
-        f"{'heard' if gap[widest] > 0 else 'seen'} than {'seen' if gap[widest] > 0 else 'heard'}."
+        f"{'heard' if gap[widest] > 0 else 'seen'} than {'seen' if gap[widest] > 0 else 'heard'} "
+        f"({han.told})."
     )
 Markdown(apart)
 
@@ -747,13 +748,13 @@ if han.runs:
             ("neither, but in the video", occurs & ~heard & ~seen),
         )
     ]
-    told = show(pd.DataFrame(looks), ".3f").data
+    told = show(pd.DataFrame(looks), ".3f", on=han.told).data
 else:
     told = f"HAN: {han.told}"
 Markdown(told)
 
 # %% [markdown]
-# The same weights answer how far the joint probability strays from being one. The next cell adds up
+# The same weights answer how far the joint probability strays from being a mean. The next cell adds up
 # the products of Equation 5 for each video and class.
 
 # %% tags=["hide-input"]
@@ -776,6 +777,7 @@ if han.runs:
             ]
         ),
         ".2f",
+        on=han.told,
     ).data
 else:
     told = f"HAN: {han.told}"
@@ -840,10 +842,15 @@ if han.runs:
         f"modality is {looks[4]['mean weight']:.2f} where a class is only heard and "
         f"{looks[5]['mean weight']:.2f} where it is only seen."
     )
-    apart = torch.stack([(p.video - p.audio).abs().mean() for p in map(kept_videos, arrays)]).mean()
+    joint, heard = (
+        torch.stack([getattr(p, key) for p in map(kept_videos, arrays)])[there]
+        for key in ("video", "audio")
+    )
+    other_gate = ((joint >= 0.5) != (heard >= 0.5)).sum().item()
     said.append(
-        f"In the kept videos the joint probability differs from the audio probability by "
-        f"{apart:.3f} on average."
+        f"Of the {len(joint):,} pairs of a kept video and a class in it, all seeds together, the joint "
+        f"probability differs from the audio probability by {(joint - heard).abs().mean():.3f} on "
+        f"average, and in {other_gate or 'none'} the two lie on different sides of one half."
     )
     if min(look["mean weight"] for look in looks[4:]) > 0.9:
         said[-1] += (
@@ -868,5 +875,5 @@ takeaways(said)
 #   blurs which of the two it was. MGN sorts each modality by class before it mixes them.
 #   Cross-Modal learning carries the unmixed features past the mixing, and trains against a critic
 #   that tries to tell the modalities apart.
-# - The joint probability need not be one, and half of the released checkpoint is idle. Both are
+# - The joint "probability" is no mean and can exceed 1, and half of the released checkpoint is idle. Both are
 #   worth remembering when thresholds and sizes of methods are compared.

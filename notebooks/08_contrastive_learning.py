@@ -30,7 +30,7 @@ import torch
 from IPython.display import Markdown
 from torch import Tensor
 
-from avvp.cells import agreement, code, show, show_text, takeaways
+from avvp.cells import agreement, code, measured_on, show, show_text, takeaways
 from avvp.claims import claims_table
 from avvp.data import SimulatorConfig, load
 from avvp.data.simulate import draw_blocks, world_of
@@ -332,7 +332,7 @@ show(pd.DataFrame(rows))
 # ## Results
 #
 # From here on the numbers come from trained networks. What is committed, or was trained by this
-# build:
+# build, on the videos that all methods of this chapter have in common:
 
 # %% tags=["hide-input"]
 TABLE_2 = ("han/han", "ma/base", "ma/c", "ma/r", "ma/cr")
@@ -372,9 +372,12 @@ result_table(TABLE_2, paper="ma", table="Table 2", level="segment", **here)
 result_table(TABLE_2, paper="ma", table="Table 2", level="event", **here)
 
 # %% [markdown]
-# The same numbers as differences, which is what an ablation is for. An interval stands where both
-# sides have two seeds or more; it counts the spread over seeds and over test videos, by the rule of
-# the claims at the end of the chapter.
+# Next, differences, which are what an ablation is for. The tables above show the largest committed
+# runs of each method; a difference takes runs of both sides on the same videos, and so do all
+# differences of one table: their source column names the largest profile that they have in common.
+# What more videos make of them is said at the end of the chapter. An interval stands where both sides
+# have two seeds or more; it counts the spread over seeds and over test videos, by the rule of the
+# claims.
 
 # %% tags=["hide-input"]
 KEYS = {
@@ -405,8 +408,8 @@ show_text(rows)
 # ### In MGN
 #
 # MGN {cite}`mgn` adds the same term to its own loss without saying which features it compares. Here
-# it compares the segments of sound and image as they enter the grouping by class
-# (`avvp/models/mgn.py`), a choice of this book.
+# it compares the sound after its encoder, before the extra block, with the image before its encoder,
+# as MA does in HAN ({doc}`10_grouping`); a choice of this book.
 
 # %% tags=["hide-input"]
 result_table(MGN, paper="mgn", table="Table 1", level="segment", **here)
@@ -596,7 +599,7 @@ matched = {n: matches(n) for n in with_cosines}
 told = f"MA (C): {drawn['ma/c'].told}."
 if matched:
     table = pd.DataFrame(list(matched.values()))
-    told = show(table, ("", ".0f", ".1f", ".1f", ".1f", ".3f")).data
+    told = show(table, ("", ".0f", ".1f", ".1f", ".1f", ".3f"), on=measured_on(drawn, matched)).data
 Markdown(told)
 
 # %% [markdown]
@@ -639,6 +642,7 @@ if sharpened:
     told = show(
         pd.DataFrame([row for rows in sharpened.values() for row in rows]),
         ("", "", ".0f", ".3f", ".3f", ".3f"),
+        on=measured_on(drawn, sharpened),
     ).data
 Markdown(told)
 
@@ -693,7 +697,10 @@ told = f"MA (C): {drawn['ma/c'].told}."
 if placed:
     told = (
         "In per cent:\n\n"
-        + show(pd.DataFrame([row for rows in placed.values() for row in rows])).data
+        + show(
+            pd.DataFrame([row for rows in placed.values() for row in rows]),
+            on=measured_on(drawn, placed),
+        ).data
     )
 Markdown(told)
 
@@ -734,9 +741,10 @@ def rules(key: str) -> Markdown:
     table = rule_table(key)
     if table.empty:
         return Markdown(f"MA (C+R): {drawn['ma/cr'].told}.")
-    absent = [f"{title[n]}: {drawn[n].told}" for n in RULED if not have("gates", n)]
+    with_rules = [n for n in RULED if have("gates", n)]
+    absent = [f"{title[n]}: {drawn[n].told}" for n in RULED if n not in with_rules]
     left_out = "\n\nWithout scores by other rules: " + "; ".join(absent) + "." if absent else ""
-    return Markdown(table.to_markdown(index=False, disable_numparse=True) + left_out)
+    return Markdown(show_text(table, on=measured_on(drawn, with_rules)).data + left_out)
 
 
 Markdown("Type@AV at segment level, in per cent:\n\n" + rules("segment/type_av").data)

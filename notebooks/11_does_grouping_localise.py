@@ -16,7 +16,7 @@
 # This chapter takes the line at its word. It has three readings, and for each we prove what it can
 # decide and what it cannot. The reading that was released leaves a narrow window in which the
 # decision may change over time at all. We follow trained networks to see what they do with it, find
-# out on the way that the seconds of the sound are not the seconds of the sound, and then make a
+# out on the way that what MGN gives as seconds of the sound are seconds of the image, and then make a
 # small change that lets MGN localise, to see what it is worth.
 
 # %% tags=["parameters"]
@@ -37,7 +37,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from avvp import Parsing, decode
-from avvp.cells import code, show, show_text, takeaways
+from avvp.cells import code, measured_on, show, show_text, takeaways
 from avvp.claims import compare
 from avvp.curves import order_in_time
 from avvp.data import SimulatorConfig
@@ -379,8 +379,8 @@ Markdown(
 # %% [markdown]
 # ## The seconds of the sound are those of the image
 #
-# A map of narrow range might still point at the right seconds. For sound it cannot. The released
-# network has an extra grouping block there, and which argument is which decides:
+# A map of narrow range might still point at the right seconds. For sound it can do so only as
+# far as the image gives them away. The released network has an extra grouping block there, and which argument is which decides:
 
 # %% tags=["hide-input"]
 code(MGN.features)
@@ -477,8 +477,8 @@ assert all(abs(float(value) - told[key]) < 1e-6 for value, key in measured.value
 show_text(rows)
 
 # %% [markdown]
-# Here the maps are in single precision, which is why the zero of the middle line is less clean than
-# above. The last line says what does decide: when the *image* is rolled, the audio profile changes
+# The middle line is zero, here to the last digit: the maps are in single precision, which rounds away
+# what was left above. The last line says what does decide: when the *image* is rolled, the audio profile changes
 # by about its own size. It does not even move along. The extra block mixes its ten tokens by
 # learnt weights, ten in and ten out, and that is the one place of the whole network that knows where
 # in the video a second stands; what it knows the place of is a second of the image.
@@ -558,7 +558,7 @@ if mgn.runs:
             row[f"s each, {kind}"] = (mask.sum() / begins).item()
             row[f"s missing to 10 each, {kind}"] = int(10 * begins - mask.sum())
         rows.append(row)
-    table = show(pd.DataFrame(rows), ".2f").data
+    table = show(pd.DataFrame(rows), ".2f", on=measured_on(drawn, predicted)).data
 else:
     table = missing
 Markdown(table)
@@ -650,7 +650,7 @@ if mgn.runs:
                 "of these, decision changes over time": varying,
             }
         )
-    table = show(pd.DataFrame(rows), ".4f").data
+    table = show(pd.DataFrame(rows), ".4f", on=mgn.told).data
 else:
     table = missing
 Markdown(table)
@@ -741,8 +741,8 @@ if "MGN, assignment" in order:
         reading += f"HAN, on the same videos: {told_order('HAN, segment scores')}. "
     if not any(ahead.values()):
         reading += (
-            "Sound could not do otherwise, as shown above, but the image keeps its time to the end. "
-            "That it does no better is a matter of training: no loss sees a segment score, and what "
+            "Sound could know its seconds only through the image's, as shown above, but the image keeps "
+            "its time to the end. That it does no better is a matter of training: no loss sees a segment score, and what "
             "the video needs from a token is that it collects something telling, from whichever "
             "seconds."
         )
@@ -947,7 +947,7 @@ if effect:
                 else math.nan,
             }
         )
-    table = show(pd.DataFrame(rows)).data
+    table = show(pd.DataFrame(rows), on=mgn.told).data
 else:
     table = f"{missing}; without a map: {drawn['mgn/every_second'].told}"
 Markdown(table)

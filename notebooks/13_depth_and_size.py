@@ -64,7 +64,7 @@ from avvp.models.mgn import EXPANSION, MGN
 from avvp.parity import names_and_shapes, open_golden
 from avvp.published import published
 from avvp.results import HOME, read_arrays
-from avvp.studies import open_study
+from avvp.studies import open_study, told_by_scale
 from avvp.tables import KINDS, result_table
 
 use_style()
@@ -129,7 +129,9 @@ show_text(
     [
         {
             "network": "HAN" if name == "han/han" else f"MGN {TITLES[name]}",
-            "blocks in CUG": str(sum(DEPTHS[name][:2])) if name in DEPTHS else "none",
+            "blocks in CUG, both modalities": str(sum(DEPTHS[name][:2]))
+            if name in DEPTHS
+            else "none",
             "blocks in MCG": str(DEPTHS[name][2]) if name in DEPTHS else "none",
             "size in print (MB)": f"{printed_size[name]:.0f}",
             "experiment": f"`{name}`",
@@ -265,7 +267,7 @@ Markdown(
 
 # %% [markdown]
 # The idle numbers belong to layers that the constructor builds and that nothing calls: whole
-# encoders besides the one that works, and a norm behind it. They receive no gradient, keep the
+# encoders besides the one that works, and norms that nothing reads. They receive no gradient, keep the
 # values that chance gave them, and travel in every checkpoint. MA, whose code starts from HAN's, has
 # inherited them and adds more. The released checkpoints list their entries by name, so one can
 # count: what is not among the entries of the network that works is idle.
@@ -700,7 +702,7 @@ if halves:
     said.append(
         f"The largest range over the six depths in print is {widest:.1f} points, and half an interval "
         f"for the difference of two of our rows is {np.median(halves):.1f} at the median. Two "
-        "single trainings, as in print, would have to differ by more than that to tell a depth "
+        "single trainings would have to differ by more than that to tell a depth "
         "from a seed."
     )
 if "mgn/depth_1_1_2" in study.per_video and "han/han" in study.per_video:
@@ -713,6 +715,15 @@ if "mgn/depth_1_1_2" in study.per_video and "han/han" in study.per_video:
         f"{small['used'] / han['used']:.2f} of its numbers, so here MGN has more of neither. Minus "
         f"HAN it scores {told}."
     )
+if scale := told_by_scale(
+    "mgn/mgn",
+    "han/han",
+    paper="mgn_supp",
+    table="Table 1",
+    metric="segment/type_av",
+    data=data,
+):
+    said.append(f"**Against HAN, scale matters.** {scale}")
 epochs = {
     name: study.drawn[name].runs[0].configuration["training"]["epochs"]
     for name in DEPTHS

@@ -14,7 +14,7 @@
 # other for every row: the printed number, the committed runs of this book, and, if the book was
 # built with a profile that trains or with other data, the runs of that build.
 #
-# No line is a reproduction of a score on LLP unless its source says LLP. What a difference between
+# No line is a reproduction of a score on LLP unless it is a run on LLP's own features. What a difference between
 # two lines is worth is said in the chapters, with intervals, and not here.
 
 # %% tags=["parameters"]

@@ -251,7 +251,8 @@ Markdown(said)
 # No features are needed to ask the printed results. The weak label of a test video, marked in all
 # ten seconds of both modalities, knows neither modality nor time ({doc}`02_scoring`). The table says,
 # for each of the ten scores, which results of the papers' tables are not below it. Papers quote each
-# other; rows that print the same numbers count once, and are named by the first that prints them.
+# other; rows that print the same numbers count once, and are named by the first paper in the order of this
+# list that prints them, which need not be the one that they come from.
 
 # %% tags=["hide-input"]
 weak, modality = test["lines"]["weak"], test["lines"]["modality"]

@@ -102,7 +102,7 @@ _ = effect_sizes(
 
 # %% [markdown]
 # Not everything has a size. The next table counts what became of all that was listed. *Settled* is
-# what counting decides without a score. *No effect* is certain without a run: code that nothing
+# what counting decides, or seeds of one network alone. *No effect* is certain without a run: code that nothing
 # calls, or two files that compute the same. *Not measured* has no second version to compare with, or
 # none that anybody trained; the tables say which.
 
@@ -144,7 +144,8 @@ part("ma")
 
 # %% [markdown]
 # One row of the next table deserves its code, because a single word does it. The extra grouping
-# block of MGN gets its flag the wrong way round; `extra_grouping="intended"` turns it.
+# block of MGN is hard where the option says soft, and soft where it says hard;
+# `extra_grouping="intended"` turns it.
 
 # %% tags=["hide-input"]
 source = code(MGN.__init__).data.splitlines()
@@ -241,7 +242,7 @@ outcomes = Counter(found[row.id].outcome for row in in_code)
 sized = [(row, effect) for row, effect in drawn if row.part == "code"]
 said.append(
     f"Of {len(in_code)} differences between code and paper {outcomes['no effect']} cannot change a "
-    f"score, {outcomes['measured']} are measured in points, {outcomes['settled']} by counting, "
+    f"score, {outcomes['measured']} are measured in points, {outcomes['settled']} settled without, "
     + f"{outcomes['not run']} wait for their runs, " * bool(outcomes["not run"])
     + f"and for {outcomes['not measured']} there is nothing to compare with."
 )
@@ -289,9 +290,9 @@ said = []
 if printed:
     largest = max(printed, key=lambda pair: abs(pair[1].points))
     said.append(
-        f"In print, {len(printed)} contradictions have a size, from "
-        f"{min(abs(effect.points) for _, effect in printed):.1f} to {abs(largest[1].points):.1f} "
-        "points. They need no run to be settled, only a second look at the tables."
+        f"Beside {len(printed)} contradictions stand printed scores that tell which of two readings the "
+        f"tables follow, {min(abs(effect.points) for _, effect in printed):.1f} to "
+        f"{abs(largest[1].points):.1f} points apart. That takes no run, only a second look."
     )
 repair = next(effect for row, effect in drawn if row.of == "repairs")
 said.append(

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Beyond one threshold
 #
-# Ten numbers rank the methods of this field, and all ten share four decisions: one threshold of 0.5,
-# one overlap of 0.5, an average over videos, and each modality judged apart from the other. None of
+# Ten numbers rank the methods of this field, and they share four decisions: one threshold of 0.5,
+# one overlap of 0.5 for events, an average over videos, and each modality judged apart from the other. None of
 # them is wrong, and none is forced. This chapter changes them one at a time, on the same parsings,
 # and asks what happens to the ranking. A ranking that changes with the ruler is not a finding about
 # methods.
@@ -70,7 +70,7 @@ METHODS = {
 }
 
 # %% [markdown]
-# Twelve methods that parse both modalities take part. CM is Cross-Modal learning, with and without
+# Methods that parse both modalities take part. CM is Cross-Modal learning, with and without
 # its three additions (adversarial training, skips, global context) and in the reduced pre-trained
 # form of {doc}`07_learning_to_ground`; "MGN, ours" is the localising variant of
 # {doc}`11_does_grouping_localise`.
@@ -140,7 +140,7 @@ Markdown(said)
 
 # %% [markdown]
 # What each column is, how far its ranking agrees with the first (Kendall's $\tau$; 1 is the same
-# order, 0 none in common), how many pairs turn, and how many of these are at least a point apart
+# order, 0 no relation, -1 the reverse), how many pairs turn, and how many of these are at least a point apart
 # both before and after: those that no small change of a score turns back.
 
 # %% tags=["hide-input"]
@@ -185,7 +185,7 @@ Markdown(
 )
 
 # %% [markdown]
-# With one seed of many methods, a pair that is a point apart may turn with the next seed:
+# With so few seeds of a method, a pair that is a point apart may still turn with the next ones:
 # {doc}`20_significance` says how far apart two methods have to be. What follows takes the measures
 # one by one.
 #
@@ -204,7 +204,7 @@ def curve_of(key: str, name: str, column: int) -> np.ndarray:
     return np.mean([seed.arrays[key][:, column] for seed in groups[name]], axis=0)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-thresholds", "caption": "Segment-level scores of six methods as the threshold moves from 0.05 to 0.95, means over seeds; the dotted line is the threshold in use, a ring marks the highest point of a line. On simulated LLP unless the title names other data."}, "image": {"alt": "Two panels, audio and visual, with a line for each of six methods: F-score against the decision threshold. The lines rise from low thresholds, stay nearly flat around one half and fall towards high ones; their highest points lie at different thresholds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-thresholds", "caption": "Segment-level scores of six methods as the threshold moves from 0.05 to 0.95, means over seeds; the dotted line is the threshold in use, a ring marks the highest point of a line. On simulated LLP unless the title names other data."}, "image": {"alt": "Three panels, audio, visual and Type@AV, with a line for each of six methods: F-score against the decision threshold. The lines rise from low thresholds, stay nearly flat around one half and fall towards high ones; their highest points lie at different thresholds."}}
 if shown:
     _ = score_curves(
         {
@@ -266,7 +266,8 @@ Markdown(said)
 # ## The overlap
 #
 # A predicted event counts if it overlaps an annotated one by half: intersection over union, at least
-# 0.5. With events of whole seconds in ten, and most of them ten seconds long, that forgives much.
+# 0.5. With events of whole seconds in ten, and many of them ten seconds long
+# ({doc}`16_how_much_localisation` counts LLP's), that forgives much.
 # {numref}`fig-overlaps` asks for less and for more.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-overlaps", "caption": "Event-level scores of six methods as the required overlap (intersection over union) moves from 0.1 to 0.9, means over seeds; the dotted line is the overlap in use. On simulated LLP unless the title names other data."}, "image": {"alt": "Three panels, audio, visual and Type@AV, with a falling line for each of six methods: event-level F-score against the required overlap. The lines fall at different rates, and some cross."}}
@@ -377,7 +378,12 @@ both_shares = {
     name: np.mean([share_of_both(seed.run) for seed in own], axis=0) for name, own in groups.items()
 }
 show(
-    [{"": "annotation", "heard and seen, % of seconds": next(iter(both_shares.values()))[0]}]
+    [
+        {
+            "": "annotation of the test videos",
+            "heard and seen, % of seconds": next(iter(both_shares.values()))[0],
+        }
+    ]
     + [
         {"": name, "heard and seen, % of seconds": predicted}
         for name, (_, predicted) in both_shares.items()
@@ -633,8 +639,9 @@ if groups:
     }
     least, most = min(apart, key=apart.get), max(apart, key=apart.get)
     said = (
-        f"Among what is not dismissed, {least} is closest to the truth, {apart[least]:.0f} points off "
-        f"on average, and {most} furthest, {apart[most]:.0f} points. Training compares probabilities "
+        f"Of what is said of seconds and not dismissed (the mean of the last two columns), that of "
+        f"{least} is closest to the truth, {apart[least]:.0f} points off, and that of {most} "
+        f"furthest, {apart[most]:.0f} points. Training compares probabilities "
         "of videos with labels of videos. What a second's probability is follows from how a method "
         "pools seconds, and no loss asks it to be calibrated."
     )

@@ -142,7 +142,8 @@ print("\n".join([told.path.name, *info_lines(told, checked=True)[1:]]))
 # make book DATA=llp.h5 PROFILE=full
 # ```
 #
-# trains every experiment as its paper says, with five seeds, executes all chapters and renders
+# trains every experiment as its paper's release does, but for what a table under *What to expect*
+# lists, with five seeds, executes all chapters and renders
 # `_build/html`. It can be cut off at any time: what is finished is kept, and the same command goes
 # on. `avvp reproduce --profile full --data llp.h5` does the training alone: on several processes or
 # a cluster if you like, and with `--together` as few computations that train several seeds at once,
@@ -321,7 +322,7 @@ rows_with_runs_table(profile=profile, data=data)
 # %% [markdown]
 # Which choices are the papers', and which are ours? With profile `full` an experiment has the sizes,
 # the schedule and the decision rule of its paper's release. What differs all the same is in the next
-# table, by the experiments with a printed row; {doc}`90_status` has it for each.
+# table, by the experiments with a printed row.
 
 
 # %% tags=["hide-input"]
@@ -373,17 +374,17 @@ for run in medium:
 several = [own for own in scores.values() if len(own) > 2]
 variances = np.array([[np.var(own, ddof=1)] for own in several])
 (typical,), _ = typical_variance(variances, np.array([len(own) - 1 for own in several]))
-intervals = 2 * variances**0.5
+intervals = 2 * (2 * variances) ** 0.5
 Table(
     "One number follows the data: the cosines above which pre-training joins two seconds are the "
     f"released ones on an imported file ({released_at['visual_threshold']:.2f} for images, "
     f"{released_at['audio_threshold']:.2f} for sound) and others on simulated features "
     f"({simulated_at['visual_threshold']:.2f} and {simulated_at['audio_threshold']:.2f}), where no "
-    "two seconds are that alike. And a printed number is one run of unknown seed: two standard "
-    "deviations between our simulated seeds are "
-    f"{2 * typical**0.5:.1f} points of Type@AV at segment level for a typical experiment (from "
-    f"{intervals.min():.1f} to {intervals.max():.1f}), so a distance of that size from the printed "
-    "number says nothing."
+    "two seconds are that alike. And how many runs are behind a printed number is not said. If it is "
+    "one, it and one run of ours may lie "
+    f"{2 * (2 * typical) ** 0.5:.1f} points of Type@AV at segment level apart by seed alone: that is "
+    "two standard deviations of a difference, by our simulated seeds of a typical experiment (from "
+    f"{intervals.min():.1f} to {intervals.max():.1f} by experiment)."
 )
 
 # %% [markdown]

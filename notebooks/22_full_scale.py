@@ -140,8 +140,8 @@ made_table([run for found in committed.values() for run in found])
 # %% [markdown]
 # ## What bfloat16 does to the scores
 #
-# The profiles that the committed runs belong to take matrix products in bfloat16, which has three
-# decimal digits; weights, Adam and losses stay in float32, and so does MGN's attention. The tables
+# The profiles that the committed runs belong to take matrix products in bfloat16, which has between
+# two and three decimal digits; weights, Adam and losses stay in float32, and so does MGN's attention. The tables
 # above say how much time it saves on a device that has instructions for it. What does it cost in
 # points? Two experiments are trained in float32 as well, with the same seeds:
 

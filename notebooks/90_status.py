@@ -49,7 +49,7 @@ packages = ("torch", "numpy", "scikit-learn", "matplotlib", "jupyter-book")
 made = [
     ("profile", f"{profile}: {PROFILES[profile].purpose}"),
     ("data", "simulated LLP" if data == "sim" else Path(data).name),
-    ("seeds of each experiment", str(seeds)),
+    ("seeds of each experiment", str(seeds) if PROFILES[profile].seeds else "none trained here"),
     ("device", describe_device(choose_device(device))),
     ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
     ("Python", platform.python_version()),

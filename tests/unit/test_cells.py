@@ -5,9 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from avvp.cells import agreement, code, listed, show, show_text, takeaways
+from avvp.cells import agreement, code, listed, measured_on, show, show_text, takeaways
 from avvp.errors import AvvpError
 from avvp.events import Run
+from avvp.tables import Drawn
 
 
 def cells(markdown) -> list[list[str]]:
@@ -27,6 +28,24 @@ def test_text_is_shown_as_it_stands_and_aligned():
     assert cells(shown)[1] == ["1.10", "2e-03"]
     rule = shown.data.splitlines()[1]
     assert rule.startswith("|:") and rule.endswith(":|")
+
+
+def test_below_a_table_stands_what_it_was_measured_on():
+    told = "*Measured on simulated LLP, full, 5 seeds.*"
+    for shown in (show, show_text):
+        assert shown([{"n": 1}], on="simulated LLP, full, 5 seeds").data.endswith(f"|\n\n{told}")
+        assert "Measured" not in shown([{"n": 1}]).data
+
+
+def test_runs_of_several_kinds_are_told_with_their_methods():
+    drawn = {
+        "han/han": Drawn("full, 5 seeds", (), ()),
+        "ma/c": Drawn("medium, 3 seeds", (), ()),
+        "ma/cr": Drawn("full, 5 seeds", (), ()),
+    }
+    assert measured_on(drawn, ["han/han", "ma/cr"]) == "full, 5 seeds"
+    told = measured_on(drawn, drawn)
+    assert told == "full, 5 seeds (HAN, MA (C+R)); medium, 3 seeds (MA (C))"
 
 
 def test_code_is_the_source_without_its_indent():

@@ -108,6 +108,9 @@ def test_a_printed_score_is_looked_up_in_the_study_s_own_table_first(roots):
     study = open_study({"ma/c": "nothing", "ma/cr": "both"}, paper="ma", table="Table 3", **roots)
     assert study.printed("ma/c")[VISUAL] == 53.1  # Table 2: Table 3 has no such row
     assert study.printed("ma/cr")[VISUAL] == 60.0
+    # A table of the same number in another paper has fewer scores of HAN than its main one.
+    assert len(study.printed("han/han")) == len(METRICS)
+    assert len(study.printed("mgn/mgn")) == len(METRICS)
 
 
 def test_runs_on_other_videos_are_not_compared(roots):
