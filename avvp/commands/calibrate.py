@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from avvp.errors import AvvpError
+
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
     """Add the command ``calibrate``."""
@@ -21,6 +23,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     # scikit-learn takes a second to import: only who calibrates waits for it.
     from avvp.calibration import confirm, nearest, read_log, search
 
+    if options.point is not None:
+        _check_point(options.point)
     if options.action == "search":
         search(
             options.folder,
@@ -31,8 +35,30 @@ def _calibrate(options: argparse.Namespace) -> None:
         )
         return
     logs = [read_log(options.folder / f"{name}.jsonl") for name in ("trials", "confirmations")]
+    if options.point is None and not logs[0]:
+        raise AvvpError(
+            f"{options.folder / 'trials.jsonl'} has no trial to confirm; search first, or name a "
+            "point with --point."
+        )
     point = options.point or _searched(nearest(*logs)["config"])
     confirm(options.folder, point, device=options.device)
+
+
+def _check_point(point: object) -> None:
+    from avvp.calibration import SEARCHED
+
+    def fits(name: str, value: object) -> bool:
+        if name not in SEARCHED or type(value) not in (int, float):
+            return False
+        low, high = SEARCHED[name]
+        return low <= value <= high
+
+    if not isinstance(point, dict) or not point or not all(fits(*pair) for pair in point.items()):
+        ranges = (f"{name} ({low:g} to {high:g})" for name, (low, high) in SEARCHED.items())
+        raise AvvpError(
+            f"--point is {json.dumps(point)}; it must be a JSON object with numbers for some of "
+            f"{', '.join(ranges)}."
+        )
 
 
 def _searched(config: dict) -> dict[str, float]:

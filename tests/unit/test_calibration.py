@@ -24,6 +24,7 @@ from avvp.calibration import (
     scores_of,
     search,
 )
+from avvp.cli import main
 from avvp.data.simulate import SimulatorConfig
 from avvp.errors import AvvpError
 from avvp.metrics import METRICS
@@ -97,6 +98,30 @@ def test_the_procedure_ends(tmp_path, monkeypatch):
     (tmp_path / "confirmations.jsonl").write_text("{}\n" * MAX_CONFIRMATIONS)
     with pytest.raises(AvvpError, match="the procedure allows 4"):
         confirm(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    "point", ["[1]", "3", "{}", '{"nope": 1}', '{"smear": "0.1"}', '{"smear": 9}', '{"smear": NaN}']
+)
+@pytest.mark.parametrize("action", ["search", "confirm"])
+def test_a_point_that_cannot_be_tried_is_one_sentence(action, point, tmp_path, capsys):
+    words = ["calibrate", action, f"--folder={tmp_path}", f"--point={point}"]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"--point is {point}; it must be a JSON object" in told
+    assert "smear (0 to 0.5)" in told and len(told.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_trial_there_is_nothing_to_confirm(tmp_path, monkeypatch, capsys):
+    assert main(["calibrate", "confirm", f"--folder={tmp_path}"]) == 2
+    assert "trials.jsonl has no trial to confirm" in capsys.readouterr().err
+    tried = []
+    monkeypatch.setattr(calibration, "confirm", lambda *given, **_: tried.append(given))
+    assert main(["calibrate", "confirm", f"--folder={tmp_path}", '--point={"smear": 0.1}']) == 0
+    append_log(tmp_path / "trials.jsonl", entry(0.5, 0.0))
+    assert main(["calibrate", "confirm", f"--folder={tmp_path}"]) == 0
+    assert tried == [(tmp_path, {"smear": 0.1}), (tmp_path, entry(0.5, 0.0)["config"])]
 
 
 def test_a_trial_is_small_and_of_its_own_data(tmp_path, monkeypatch):
