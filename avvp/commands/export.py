@@ -79,6 +79,7 @@ def predict_checkpoint(options: argparse.Namespace) -> "Predicted":
 def _predict_run(options: argparse.Namespace) -> "Predicted":
     from avvp.experiments import predict_again
     from avvp.results import read_arrays, read_run, root_of
+    from avvp.worlds import is_world
 
     if options.experiment is not None or options.split != "test":
         raise AvvpError(
@@ -87,7 +88,7 @@ def _predict_run(options: argparse.Namespace) -> "Predicted":
         )
     done = read_run(options.done)
     data = options.data or done.data
-    if data != "sim" and not Path(data).exists():
+    if not is_world(data) and not Path(data).exists():
         raise AvvpError(f"{options.done} was made on {done.data}; say where that is with --data.")
     runs = options.runs or root_of(options.done, done)
     return predict_again(

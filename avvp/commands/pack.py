@@ -20,10 +20,11 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 def _pack(options: argparse.Namespace) -> None:
     from avvp.model_card import pack
     from avvp.results import read_run, root_of
+    from avvp.worlds import is_world
 
     done = read_run(options.done)
     data = options.data or done.data
-    if data != "sim" and not Path(data).exists():
+    if not is_world(data) and not Path(data).exists():
         raise AvvpError(f"{options.done} was made on {done.data}; say where that is with --data.")
     runs = options.runs or root_of(options.done, done)
     print(f"wrote {pack(options.done, options.out, data=data, device=options.device, runs=runs)}")

@@ -233,6 +233,22 @@ def test_a_run_on_other_data_and_a_full_folder_are_one_sentence(tiny, tmp_path, 
     assert "is there and not empty" in capsys.readouterr().err
 
 
+def test_a_run_in_another_world_is_exported_and_packed_as_it_is(tiny, tmp_path, capsys):
+    world, runs = "sim-asynchrony-1", tmp_path / "runs"
+    run_experiment(
+        REGISTRY["reference/linear"],
+        profile=TINY,
+        data=world,
+        device="cpu",
+        runs=runs,
+        progress=False,
+    )
+    (path,) = find_runs(runs, data=world)
+    assert export("--run", path, "--format", "csv", "--out", tmp_path / "a", "--device=cpu") == 0
+    assert main(["pack", str(path), f"--out={tmp_path / 'b'}", "--device=cpu"]) == 0
+    assert (tmp_path / "b" / "model.safetensors").is_file()
+
+
 def test_a_checkpoint_is_not_scored_on_annotations_and_predictions_on_something(llp, capsys):
     folder, _ = llp
     words = ("--checkpoint", folder / "a.pt", "--annotations", folder / "annotations")
