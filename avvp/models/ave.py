@@ -11,6 +11,7 @@ from avvp.models.layers import (
     VISUAL_3D_SIZE,
     Standardise,
     pool_frames,
+    recur,
 )
 
 REGIONS = 49
@@ -102,7 +103,8 @@ class AVE(nn.Module):
         """
         audio, visual_2d, visual_3d = self.standardise(audio, visual_2d, visual_3d)
         seen, weights = self.look(audio, visual_2d, visual_3d)
-        heard_state, seen_state = self.listen(audio)[0], self.watch(seen)[0]  # (B, T, 2 state)
+        heard_state, _ = recur(self.listen, audio)  # (B, T, 2 state)
+        seen_state, _ = recur(self.watch, seen)
         fused = self.fused_head(torch.cat([heard_state, seen_state], dim=-1))
         segments = [
             logits.float().sigmoid()  # (B, T, C)

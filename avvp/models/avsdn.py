@@ -10,6 +10,8 @@ from avvp.models.layers import (
     VISUAL_3D_SIZE,
     Standardise,
     pool_frames,
+    recur,
+    widened,
 )
 
 
@@ -69,12 +71,14 @@ class AVSDN(nn.Module):
         """
         audio, visual_2d, visual_3d = self.standardise(audio, visual_2d, visual_3d)
         images = torch.cat([pool_frames(visual_2d), visual_3d], dim=-1)  # (B, T, 2560)
-        heard, heard_last = self.listen(audio)  # (B, T, 2 state); hidden and memory (2, B, state)
-        seen, seen_last = self.watch(images)
+        # (B, T, 2 state); hidden and memory (2, B, state)
+        heard, heard_last = recur(self.listen, audio)
+        seen, seen_last = recur(self.watch, images)
         hidden, memory = (
-            self.fusion(a.relu(), v.relu()) for a, v in zip(heard_last, seen_last, strict=True)
+            widened(self.fusion(a.relu(), v.relu()))
+            for a, v in zip(heard_last, seen_last, strict=True)
         )
-        written, _ = self.decoder(torch.cat([audio, images], dim=-1), (hidden, memory))
+        written, _ = recur(self.decoder, torch.cat([audio, images], dim=-1), (hidden, memory))
         written = written.relu()  # (B, T, 2 state)
         relevance = self.relevance(written).float().sigmoid()  # (B, T, 1)
         whole = self.classifier(written.mean(dim=1)).float()  # (B, C)

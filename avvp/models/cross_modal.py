@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from avvp.errors import AvvpError
 from avvp.events import Parsing
-from avvp.models.layers import Attention, FrontEnd, MMILPooling
+from avvp.models.layers import Attention, FrontEnd, MMILPooling, widened
 
 GlobalContext = Literal["off", "released", "intended"]
 Reversal = Literal["released", "intended"]
@@ -90,7 +90,7 @@ class GlobalContextAttention(nn.Module):
         by_query = (self.query_gate(q) + self.query_context_gate(q_context)).sigmoid()  # (B, T, 1)
         by_key = (self.key_gate(k) + self.key_context_gate(k_context)).sigmoid()  # (B, S, 1)
         q, k = q.lerp(q_context, by_query), k.lerp(k_context, by_key)
-        attention = (q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+        attention = widened(q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).softmax(dim=-1)
         return self.out(self.dropout(attention) @ self.value(source)), attention
 
 

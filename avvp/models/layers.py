@@ -1,6 +1,6 @@
 """Parts that several models share: the front end, one-headed attention, MMIL pooling."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,31 @@ def pool_frames(visual_2d: Tensor) -> Tensor:
         f"visual_2d has {steps} rows a video; expected {SEGMENTS} (pooled) or "
         f"{SEGMENTS * FRAMES_A_SEGMENT} (8 frames a second)."
     )
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` (...) in float32 at least: autocast does so for a softmax on cuda alone, and not for
+    networks that are trained together.
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def recur(layer: nn.RNNBase, sequence: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    """Run a recurrent layer over ``sequence`` (B, T, D) in float32, also under autocast.
+
+    On cuda cuDNN would compute it in float16 there, whatever autocast is told, and nothing scales
+    the gradients for so small a range.
+
+    Args:
+        layer: batch first.
+        sequence: what it reads.
+        state: what it starts from, as the layer takes it; None: zeros.
+
+    Returns:
+        what the layer returns.
+    """
+    with torch.autocast(sequence.device.type, enabled=False):
+        return layer(widened(sequence), state)
 
 
 class Standardise(nn.Module):
@@ -104,7 +129,7 @@ class Attention(nn.Module):
             q = nn.functional.linear(query, weight[:width], bias[:width])
             k, v = nn.functional.linear(source, weight[width:], bias[width:]).chunk(2, dim=-1)
         scores = q @ k.transpose(1, 2) * width**-0.5  # (B, T, S)
-        attention = scores.softmax(dim=-1)
+        attention = widened(scores).softmax(dim=-1)
         return self.out_projection(self.dropout(attention) @ v), attention
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, SEGMENTS, Parsing
-from avvp.models.layers import FrontEnd, segment_similarity
+from avvp.models.layers import FrontEnd, segment_similarity, widened
 
 Assigned = Literal["soft", "hard"]
 Score = Literal["released", "printed", "over_time", "video", "segments"]
@@ -148,7 +148,7 @@ class Assignment(nn.Module):
             # The logarithm of an exponential variable is a negative Gumbel variable, in float32
             # also under autocast: bfloat16 is too coarse for its tail.
             logits = logits - torch.empty_like(logits, dtype=torch.float32).exponential_().log()
-        soft = logits.softmax(dim=1)
+        soft = widened(logits).softmax(dim=1)
         if not self.hard:
             return soft
         chosen = torch.zeros_like(soft).scatter(1, soft.argmax(dim=1, keepdim=True), 1.0)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from avvp.events import CLASSES, Parsing, of_one_modality
-from avvp.models.layers import AUDIO_SIZE
+from avvp.models.layers import AUDIO_SIZE, recur
 
 
 def linear_softmax(probability: Tensor) -> Tensor:
@@ -39,6 +39,6 @@ class TALNet(nn.Module):
             audio: (B, T, 128).
             visual_2d, visual_3d: of no account.
         """
-        context, _ = self.gru(self.embedding(audio).relu())  # (B, T, width)
+        context, _ = recur(self.gru, self.embedding(audio).relu())  # (B, T, width)
         segment = self.classifier(context).float().sigmoid()  # (B, T, C)
         return of_one_modality("audio", linear_softmax(segment), segment)
