@@ -10,9 +10,11 @@ from torch import Tensor
 
 from avvp.data.features import FOLDERS, read_array
 from avvp.errors import AvvpError
-from avvp.events import LABELS, Modality, decode, segments_to_runs
+from avvp.events import LABELS, Modality, Parsing, decode, segments_to_runs
 from avvp.exchange import Predictions
+from avvp.models.layers import pool_frames
 from avvp.models.pretrained import Pretrained
+from avvp.training import device_of, exact_float32
 
 
 class Found(NamedTuple):
@@ -51,19 +53,23 @@ def parse_clip(trained: Pretrained, name: str, features: Mapping[str, np.ndarray
             raise AvvpError(
                 f"{name}: {stream} has shape {features[stream].shape}; expected {shape}."
             )
-    device = next(trained.network.parameters()).device
-    streams = (torch.from_numpy(features[stream])[None].to(device) for stream in FOLDERS)
-    with torch.no_grad():
-        parsing = trained.network(*streams)
+    device = device_of(trained.network)
+    streams = {stream: torch.from_numpy(features[stream])[None].to(device) for stream in FOLDERS}
+    # As in training and scoring: AVE would choose among frames, which it has never learnt.
+    streams["visual_2d"] = pool_frames(streams["visual_2d"])
+    with torch.no_grad(), exact_float32():
+        parsing = trained.network(*streams.values())
+    # Thresholds lie on the CPU.
+    parsing = Parsing(*(None if x is None else x.float().cpu() for x in parsing[:5]), {})
     decided = decode(parsing, threshold=trained.thresholds, gate=trained.gate)
     scores = parsing.segment_audio, parsing.segment_visual
     found = []
     for modality, mask, score in zip(get_args(Modality), decided, scores, strict=True):
         for run in [] if mask is None else segments_to_runs(mask):
-            course = score[0, run.onset : run.offset, run.label].float()
+            course = score[0, run.onset : run.offset, run.label]
             label = LABELS[run.label]
             found.append(Found(modality, label, run.onset, run.offset, course.mean().item()))
-    masks = (None if mask is None else mask[0].cpu() for mask in decided)
+    masks = (None if mask is None else mask[0] for mask in decided)
     return ParsedClip(name, tuple(found), *masks)
 
 

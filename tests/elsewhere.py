@@ -18,7 +18,9 @@ class Elsewhere(torch.Tensor):
     ) -> Any:
         if func in (torch.Tensor.cpu, torch.Tensor.to):
             return args[0].as_subclass(torch.Tensor)
-        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor) and x.ndim]
-        if not all(isinstance(x, cls) for x in given) and func is not torch.Tensor.as_subclass:
+        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        with torch._C.DisableTorchFunctionSubclass():
+            given = [x for x in given if x.ndim]
+        if not all(isinstance(x, cls) for x in given):
             raise RuntimeError("Expected all tensors to be on the same device")
         return super().__torch_function__(func, types, args, kwargs or {})

@@ -23,6 +23,7 @@ from avvp.models import build
 from avvp.models.pretrained import Pretrained, write_pretrained
 from avvp.prediction import ParsedClip, as_json, parse_clip, read_features, table, together
 from avvp.training import seeded
+from tests.elsewhere import Elsewhere
 from tests.made_up_clips import write_clip
 from tests.small_networks import see_small, small_networks
 
@@ -79,6 +80,39 @@ def test_the_table_is_in_the_order_of_time(clip):
         ["heard", "7", "8", "0.90", "Dog"],
     ]
     assert table(clip._replace(events=())) == f"{clip.name}: no event"
+
+
+def test_what_a_gpu_parses_is_decided_by_thresholds_that_lie_here(trained, clip):
+    """Thresholds a class, as TALNet has; the parsing stands for one on a GPU."""
+
+    class Away(Fixed):
+        def forward(self, *features):
+            parsing = super().forward(*features)
+            return Parsing(*(x.as_subclass(Elsewhere) for x in parsing[:5]), {})
+
+    cuts = torch.full((25,), 0.5, dtype=torch.float64)
+    there = trained._replace(network=Away().eval(), thresholds=Thresholds(cuts, cuts))
+    parsed = parse_clip(there, clip.name, features())
+    assert parsed.events == clip.events
+    assert torch.equal(parsed.audio, clip.audio) and torch.equal(parsed.visual, clip.visual)
+    cuts[DOG] = 0.65
+    parsed = parse_clip(there, clip.name, features())
+    assert [event[1:4] for event in parsed.events] == [("Dog", 3, 5), ("Dog", 7, 8), ("Cat", 0, 10)]
+
+
+def test_a_network_sees_a_clip_as_in_training(trained):
+    """AVE would choose among the frames of a second, which are averaged where it learns."""
+    network = seeded(1, lambda: build("ave", width=16, state=8)).eval()
+    clip = features()
+    audio, visual_2d, visual_3d = (torch.from_numpy(clip[stream])[None] for stream in FOLDERS)
+    pooled = visual_2d.unflatten(1, (10, 8)).mean(2)
+    with torch.no_grad():
+        wanted, chosen = (network(audio, x, visual_3d) for x in (pooled, visual_2d))
+    assert not torch.equal(wanted.segment_visual, chosen.segment_visual)
+    low = Thresholds(0.0, 0.0)  # all is found: one event a class, over all seconds
+    parsed = parse_clip(trained._replace(network=network, thresholds=low), "clip", clip)
+    found = [event.probability for event in parsed.events if event.modality == "visual"]
+    assert found == [wanted.segment_visual[0, :, c].mean().item() for c in range(25)]
 
 
 def test_features_of_another_shape_are_one_sentence(trained):

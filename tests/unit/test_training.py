@@ -19,6 +19,7 @@ from avvp.events import Thresholds
 from avvp.losses import AdversarialObjective, Objective, Targets, weak_targets
 from avvp.models import build
 from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
+from tests.elsewhere import Elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +192,22 @@ def test_targets_of_the_weak_labels_train_as_these_do(videos, tmp_path):
     one, first = run(videos, tmp_path / "one")
     other, second = run(videos, tmp_path / "other", targets=same_targets(videos))
     assert same_weights(one, other) and first.history == second.history
+
+
+def test_targets_meet_batches_that_lie_on_a_gpu(videos, tmp_path, monkeypatch):
+    """A split that is streamed to a GPU numbers its rows there; its labels stay here."""
+    whole, _ = run(videos, tmp_path / "whole", targets=same_targets(videos))
+    rows = Videos.rows
+
+    def there(split, index):
+        return rows(split, index)._replace(index=index.as_subclass(Elsewhere))
+
+    monkeypatch.setattr(Videos, "rows", there)
+    batch = videos.rows(torch.arange(3))
+    with pytest.raises(RuntimeError, match="same device"):
+        same_targets(videos).video[batch.index]
+    streamed, _ = run(videos, tmp_path / "streamed", targets=same_targets(videos))
+    assert same_weights(whole, streamed)
 
 
 @pytest.mark.parametrize("finished", [True, False])
