@@ -23,7 +23,7 @@ from avvp.atomic import remove_leftovers
 from avvp.data import load
 from avvp.data.oracle import oracle
 from avvp.data.simulate import SPLITS, SimulatorConfig
-from avvp.data.store import describe
+from avvp.data.store import check_name, describe
 from avvp.data.videos import Videos
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
@@ -151,6 +151,7 @@ def open_source(data: str, profile: Profile) -> Source:
     """
     if not is_world(data):
         path = Path(data)
+        check_name(path)
         state = path.stat() if path.is_file() else None
         return _file_source(path, state and (state.st_size, state.st_mtime_ns))
     config = simulator_of(data, profile)

@@ -118,9 +118,11 @@ def _simulate(options: argparse.Namespace) -> None:
 
     from avvp.data.annotations import read_annotations
     from avvp.data.simulate import PROFILE_SIZES, SPLITS, VERSION, SimulatorConfig, simulate
+    from avvp.data.store import check_name
     from avvp.data.store_writer import write_videos
     from avvp.errors import AvvpError
 
+    check_name(options.out)  # before anything is simulated
     if options.profile not in PROFILE_SIZES:
         raise AvvpError(
             f"no profile is called {options.profile!r}; choose one of {', '.join(PROFILE_SIZES)}."

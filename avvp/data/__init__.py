@@ -6,7 +6,7 @@ import torch
 
 from avvp.data.annotations import Annotations, read_annotations
 from avvp.data.simulate import PROFILE_SIZES, SPLITS, SimulatorConfig, Split, simulate
-from avvp.data.store import StreamedVideos, read_split
+from avvp.data.store import SUFFIXES, StreamedVideos, read_split
 from avvp.data.videos import Batch, Videos
 from avvp.errors import AvvpError
 
@@ -52,7 +52,7 @@ def load(
     if isinstance(source, SimulatorConfig):
         return simulate(source, split).to(device)
     path = Path(source)
-    if path.suffix not in (".h5", ".hdf5"):
+    if path.suffix not in SUFFIXES:
         raise AvvpError(
             f"{str(source)!r} is no data set: name an .h5 file or one of the simulator's profiles "
             f"({', '.join(PROFILE_SIZES)})."

@@ -128,10 +128,6 @@ class AnnotatedSplit:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def first(self, count: int) -> "AnnotatedSplit":
-        """``count`` of the videos, picked by :func:`take_first_by_hash`; all if there are fewer."""
-        return self.rows(take_first_by_hash(self.ids, count))
-
     def rows(self, index: Tensor) -> "AnnotatedSplit":
         """The videos at ``index`` (B,), in that order."""
         return AnnotatedSplit(

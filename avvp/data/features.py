@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from avvp.atomic import atomic_path
 from avvp.data.annotations import AnnotatedSplit, Annotations, Split, read_annotations
-from avvp.data.store import FEATURES
+from avvp.data.store import FEATURES, check_name
 from avvp.data.store_writer import StoreWriter
 from avvp.errors import AvvpError
 from avvp.events import SEGMENTS
@@ -144,9 +144,11 @@ def import_features(
     Raises:
         FeatureProblems: files are missing or damaged and ``allow_missing`` is not set; no file is
             left.
-        AvvpError: a folder is not there, two videos would share feature files, or the disk is full.
+        AvvpError: ``out`` does not end as a data file does, a folder is not there, two videos would
+            share feature files, or the disk is full.
     """
     features, out = Path(features), Path(out)
+    check_name(out)
     labelled = read_annotations(annotations)
     _refuse_missing_folders(features)
     _refuse_shared_names(labelled)

@@ -44,6 +44,8 @@ from avvp.events import CLASSES, SEGMENTS
 
 SCHEMA = "avvp"
 SCHEMA_VERSION = 1
+SUFFIXES = (".h5", ".hdf5")
+"""How the name of a data file ends."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 FEATURES: dict[str, int] = {"audio": 128, "visual_2d": 2048, "visual_3d": 512}
 """The three streams and their widths."""
@@ -84,6 +86,18 @@ def fingerprint_of(provenance: str, digests: Mapping[Split, np.ndarray]) -> str:
         "splits": {name: hashlib.sha256(rows).hexdigest() for name, rows in digests.items()},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file that could be written, and then not be trained on.
+
+    Raises:
+        AvvpError: it has none of :data:`SUFFIXES`.
+    """
+    if path.suffix not in SUFFIXES:
+        raise AvvpError(
+            f"{path} is no name of a data file; it must end in {' or '.join(SUFFIXES)}."
+        )
 
 
 @contextmanager
@@ -185,7 +199,7 @@ def _read_checked(
     return features
 
 
-def free_memory(device: str | torch.device) -> int:
+def available_memory(device: str | torch.device) -> int:
     """Bytes that are free where tensors of ``device`` live."""
     query = getattr(torch.get_device_module(device), "mem_get_info", None)
     return psutil.virtual_memory().available if query is None else query(device)[0]
@@ -225,7 +239,7 @@ def read_split(
             rows = take_first_by_hash(labels.ids, limit).numpy()
             labels, digests = labels.rows(torch.from_numpy(rows)), digests[rows]
         if resident is None:
-            resident = len(rows) * VIDEO_BYTES <= RESIDENT_SHARE * free_memory(device)
+            resident = len(rows) * VIDEO_BYTES <= RESIDENT_SHARE * available_memory(device)
         if resident:
             features = _read_checked(path, file[split], labels, digests, rows)
     if not resident:

@@ -27,6 +27,7 @@ from avvp.data.store import (
     SCHEMA,
     SCHEMA_VERSION,
     VIDEO_BYTES,
+    check_name,
     digest_of,
     fingerprint_of,
     read_rows,
@@ -52,8 +53,10 @@ def write_videos(
         the fingerprint of the file.
 
     Raises:
-        AvvpError: an array has another shape, or the disk has not the space.
+        AvvpError: ``path`` does not end as a data file does, an array has another shape, or the
+            disk has not the space.
     """
+    check_name(Path(path))
     labels = {}
     for name, videos in splits.items():
         for stream, width in FEATURES.items():

@@ -8,6 +8,8 @@ import pytest
 
 from avvp.cli import main
 from avvp.data.store import describe, read_split
+from avvp.errors import AvvpError
+from avvp.experiments import PROFILES, open_source
 from tests.small_llp import TEST, TRAIN, VAL, video_ids, write_annotations, write_features
 
 
@@ -99,6 +101,17 @@ def test_simulate_refuses_a_profile_it_does_not_know(tmp_path, capsys):
     assert run("simulate", "--profile", "huge", "--out", tmp_path / "a.h5") == 2
     assert "'huge'; choose one of smoke" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_nothing_could_be_trained_on_is_refused(llp, tmp_path, capsys):
+    sources = ("--annotations", llp[0], "--features", llp[1])
+    for command in (("simulate", "--profile", "smoke"), ("import", *sources)):
+        assert run(*command, "--out", tmp_path / "out" / "llp") == 2
+        told = capsys.readouterr().err
+        assert "llp is no name of a data file; it must end in .h5 or .hdf5." in told
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(AvvpError, match="sime is no name of a data file"):
+        open_source("sime", PROFILES["smoke"])
 
 
 def test_download(shared, tmp_path, capsys):

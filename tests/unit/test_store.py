@@ -13,8 +13,8 @@ from avvp.data.store import (
     FEATURES,
     VIDEO_BYTES,
     StreamedVideos,
+    available_memory,
     describe,
-    free_memory,
     read_split,
 )
 from avvp.data.store_writer import StoreWriter, write_videos
@@ -177,8 +177,8 @@ def test_a_limit_samples_by_hash(path, splits):
 
 
 def test_memory_decides_unless_the_caller_does(path, monkeypatch):
-    assert free_memory("cpu") > 0
-    monkeypatch.setattr("avvp.data.store.free_memory", lambda device: 2 * 5 * VIDEO_BYTES)
+    assert available_memory("cpu") > 0
+    monkeypatch.setattr("avvp.data.store.available_memory", lambda device: 2 * 5 * VIDEO_BYTES)
     assert isinstance(read_split(path, "test"), Videos)
     assert isinstance(read_split(path, "train"), StreamedVideos)
     assert isinstance(read_split(path, "train", limit=5), Videos)
