@@ -108,8 +108,12 @@ class Progress:
 def progress(
     pattern: str = "*", *, seeds: int | None = None, runs: Path = RUNS, results: Path = RESULTS
 ) -> list[Progress]:
-    """What is there and what is missing, by point, for training seeds 1 to ``seeds``."""
-    count = seeds or SWEEP.seeds
+    """What is there and what is missing, by point, for training seeds 1 to ``seeds``.
+
+    Raises:
+        AvvpError: no world matches, or ``seeds`` is below 1.
+    """
+    count = _count(seeds)
     told = []
     for point in points(pattern):
         profile = at_world(SWEEP, point.world)
@@ -144,8 +148,9 @@ def sweep(
         keep_weights: else the weights of a point are removed when it is complete.
 
     Raises:
-        AvvpError: no world matches, or the device is not there.
+        AvvpError: no world matches, ``seeds`` is below 1, or the device is not there.
     """
+    count = _count(seeds)
     for point in points(pattern):
         profile = at_world(SWEEP, point.world)
         place = {"profile": profile, "source": open_source(point.world, profile), "runs": runs}
@@ -154,7 +159,7 @@ def sweep(
             experiments,
             profile=profile,
             source=place["source"],
-            seeds=seeds or SWEEP.seeds,
+            seeds=count,
             roots=(runs, results),
         )
         waves = in_waves(todo, **place)
@@ -176,6 +181,14 @@ def sweep(
             for job in jobs:
                 weights = weights_path(job.experiment, seed=job.seed, **place).parent
                 shutil.rmtree(weights, ignore_errors=True)
+
+
+def _count(seeds: int | None) -> int:
+    if seeds is None:
+        return SWEEP.seeds
+    if seeds < 1:
+        raise AvvpError(f"seeds is {seeds}; it must be at least 1.")
+    return seeds
 
 
 def publish_sweep(*, runs: Path = RUNS, results: Path = RESULTS) -> Published:

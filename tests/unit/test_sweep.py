@@ -158,6 +158,17 @@ def test_the_command_says_what_is_missing(tiny, capsys):
     assert counts == "2 runs published, 0 were there, 0 skipped."
 
 
+@pytest.mark.parametrize("seeds", [0, -2])
+@pytest.mark.parametrize("action", ["run", "list"])
+def test_fewer_seeds_than_one_are_refused(tiny, action, seeds, capsys):
+    folders = [f"--{name}={folder}" for name, folder in tiny.items()]
+    assert main(["sweep", action, f"--seeds={seeds}", *folders]) == 2
+    told = capsys.readouterr()
+    assert f"seeds is {seeds}; it must be at least 1." in told.err and not told.out
+    with pytest.raises(AvvpError, match="at least 1"):
+        next(sweep(seeds=seeds, device="cpu", **tiny))
+
+
 def test_the_committed_sweep_is_whole_and_nothing_else(tmp_path):
     assert not sum(told.missing for told in progress(runs=tmp_path, results=RESULTS))
     wanted = {(point.world, name) for point in points() for name in point.experiments}
