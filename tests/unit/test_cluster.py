@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,9 +25,12 @@ from distributed.protocol.pickle import dumps
 
 from avvp.cli import main
 from avvp.cluster import differing_versions, workers
+from avvp.data import load
+from avvp.data.simulate import SPLITS
+from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY
-from avvp.fan_out import Job, Reproduction, _attempt, reproduce
+from avvp.fan_out import Job, Outcome, Reproduction, _attempt, reproduce
 from avvp.ray_cluster import at_a_time
 from avvp.ray_cluster import versions as ray_versions
 from avvp.results import find_runs, read_arrays
@@ -177,14 +180,24 @@ def test_when_it_cannot_go_on_it_says_so_and_keeps_what_is_there(
     assert list(shared.rglob("checkpoint.pt"))
 
 
-def test_a_job_travels_as_a_few_kilobytes():
-    """Data go by path, and the folder for runs too, whatever experiment of whatever size."""
-    arguments = {"profile": PROFILES["full"], "data": "/data/llp.h5", "device": "cuda"}
-    arguments |= {"runs": Path("/shared/runs"), "progress": False}
-    sizes = {
-        name: len(dumps((_attempt, Job(experiment, 1), arguments)))
-        for name, experiment in REGISTRY.items()
-    }
+def test_a_job_travels_as_a_few_kilobytes(tmp_path, monkeypatch):
+    """What ``reproduce`` hands to joblib: data go by path, whatever experiment of whatever size."""
+    file, sizes = tmp_path / "llp.h5", {}
+    write_videos(file, {split: load("smoke", split) for split in SPLITS}, {"source": "LLP"})
+
+    def weigh(calls: Iterable) -> Iterator[list[Outcome]]:
+        for call in calls:
+            _, (jobs, *_), _ = call
+            sizes.update(dict.fromkeys(map(str, jobs), len(dumps(call))))
+            yield [Outcome(job, None) for job in jobs]
+
+    monkeypatch.setattr("joblib.Parallel", lambda **_: weigh)
+    folders = {"runs": tmp_path / "runs", "results": tmp_path / "none"}
+    options = {"profile": "full", "seeds": 1, "device": "cpu", "progress": False, **folders}
+    for data in (str(file), "sim"):
+        done = reproduce(data=data, only=list(REGISTRY), jobs=2, **options)
+        assert len(done.made) == len(REGISTRY) - len(done.left_out)
+    assert sizes.keys() == {f"{name} seed 1" for name in REGISTRY}
     assert max(sizes.values()) < 8 * KILOBYTES, sizes
     train = 10_000 * 10 * (128 + 2048 + 512) * 4  # bytes of the features of LLP's training split
     assert max(sizes.values()) < train / 100_000
