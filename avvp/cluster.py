@@ -42,6 +42,10 @@ SAME = ("avvp", "torch", "numpy", "joblib")
 lands; so have Python and the package of the backend."""
 
 
+class WorkersLost(AvvpError):
+    """Workers were killed, or their scheduler is gone: what they were at is not made."""
+
+
 @contextmanager
 def workers(
     backend: str,
@@ -53,7 +57,7 @@ def workers(
     device: str = "auto",
     wait: float = 60.0,
 ) -> Iterator[int]:
-    """Let joblib find its workers; yields how many there are.
+    """Let joblib find its workers; yields how many work at a time.
 
     Args:
         backend: a name in :data:`BACKENDS`.
@@ -67,6 +71,7 @@ def workers(
     Raises:
         AvvpError: the backend is unknown or not installed; or there is no such scheduler, it has no
             worker, or one that is not fit for a run.
+        WorkersLost: out of the block, where joblib tells of it.
     """
     if backend not in BACKENDS:
         raise AvvpError(f"There is no backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
@@ -89,7 +94,7 @@ def workers(
             f"pip install {package}."
         )
     with ExitStack() as stack:
-        count, there = jobs, backend
+        count, there = 1 if backend == "sequential" else jobs, backend
         killed: tuple[type[BaseException], ...] = (TerminatedWorkerError,)
         lost: tuple[type[BaseException], ...] = ()
         if backend == "dask":
@@ -118,12 +123,12 @@ def workers(
         try:
             yield count
         except killed:
-            raise AvvpError(
+            raise WorkersLost(
                 "A worker process was killed, most likely for lack of memory; give the command "
                 "again with fewer workers (--jobs): what is finished is kept."
             ) from None
         except lost:
-            raise AvvpError(
+            raise WorkersLost(
                 f"The Dask scheduler at {client.scheduler.address} is gone; start it and its "
                 "workers again and give the same command: what is finished is kept."
             ) from None
@@ -144,7 +149,8 @@ def _dask(scheduler: str | None, jobs: int, wait: float) -> Any:
         # for a notebook has an event loop of its own.
         with ThreadPoolExecutor(1) as beside:
             kind = beside.submit(asyncio.run, asyncio.wait_for(ask(), wait)).result()
-    except (OSError, TimeoutError, ValueError):
+    except (MemoryError, OSError, TimeoutError, ValueError):
+        # MemoryError: the letters of HTTP, taken for the size of an answer.
         kind = None
     if kind != "Scheduler":
         raise AvvpError(

@@ -215,6 +215,11 @@ def test_threads_of_one_process_do_not_share_their_random_numbers(tmp_path):
     assert numbers(tmp_path / "one") == numbers(tmp_path / "two")
 
 
+def test_in_this_process_one_run_is_made_at_a_time_whatever_jobs_says(tmp_path):
+    with workers("sequential", jobs=8, runs=tmp_path) as at_a_time:
+        assert at_a_time == 1
+
+
 # What is wrong is one sentence
 
 
@@ -258,6 +263,25 @@ def test_no_scheduler_there_is_one_sentence(tmp_path, capsys, impatient):
 
 def test_something_else_at_the_address_is_one_sentence(tmp_path, capsys, impatient):
     with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={address}")
+    assert f"No Dask scheduler answers at {address}" in told
+
+
+def test_a_web_server_at_the_address_is_one_sentence(tmp_path, capsys, impatient):
+    """Dask takes the first eight letters of the answer for the number of frames to come."""
+    answer = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nThis is a web server."
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(2**16)
+            connection.sendall(answer)
+            while connection.recv(2**16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as other, ThreadPoolExecutor(1) as beside:
+        beside.submit(serve, other)
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         told = refused(tmp_path, capsys, "--backend=dask", f"--scheduler={address}")
     assert f"No Dask scheduler answers at {address}" in told
