@@ -8,8 +8,10 @@ unknown.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -99,11 +101,14 @@ class Task(NamedTuple):
 class TimeLeft:
     """What is known of the time that a sequence of runs will still take.
 
+    Several threads may tell and ask: joblib sends jobs off in some of its own.
+
     Args:
         waves: tasks of one wave wait for those of the one before.
         here: runs that this machine made earlier.
         elsewhere: runs of other machines, or nobody knows which.
         workers: tasks at a time.
+        clock: the time in seconds.
     """
 
     def __init__(
@@ -113,26 +118,56 @@ class TimeLeft:
         here: Iterable[Run] = (),
         elsewhere: Iterable[Run] = (),
         workers: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left = [{task.name: task for task in wave} for wave in waves]
         self._here, self._elsewhere = list(here), list(elsewhere)
         self._fresh: list[Run] = []
         self._beside: list[float] = []
         self._workers = workers
+        self._clock = clock
+        self._sent: dict[tuple[str, ...], float | None] = {}
+        self._lock = threading.RLock()
+
+    def sent(self, names: Iterable[str]) -> None:
+        """Tasks were sent off as one computation; it begins as soon as a worker is free for it."""
+        with self._lock:
+            self._sent[tuple(names)] = None
+            self._take_next()
 
     def over(self, name: str, run: Run | None = None, seconds: float = 0.0) -> None:
-        """A task is over.
+        """A task is over, and so is the computation that it was part of.
 
         Args:
             name: of the task.
             run: what it made; None if it failed, or is not made.
             seconds: that it took, with everything that a run does besides training.
         """
-        for wave in self._left:
-            wave.pop(name, None)
-        if run:
-            self._fresh.append(run)
-            self._beside.append(max(0.0, seconds - run.seconds))
+        with self._lock:
+            for wave in self._left:
+                wave.pop(name, None)
+            self._sent = {names: since for names, since in self._sent.items() if name not in names}
+            self._take_next()
+            if run:
+                self._fresh.append(run)
+                self._beside.append(max(0.0, seconds - run.seconds))
+
+    def _take_next(self) -> None:
+        # Workers take computations in the order in which they were sent.
+        for names in islice(self._sent, self._workers):
+            if self._sent[names] is None:
+                self._sent[names] = self._clock()
+
+    def under_way(self) -> dict[str, float]:
+        """The tasks that workers are at, and the seconds that each has had of them so far."""
+        with self._lock:
+            now = self._clock()
+            return {
+                name: (now - since) / len(names)
+                for names, since in self._sent.items()
+                if since is not None
+                for name in names
+            }
 
     def of(self, task: Task) -> Range | None:
         """How long a task will take; None where nothing comparable is known."""
@@ -167,24 +202,40 @@ class TimeLeft:
         return _without_strays(each).widened(ONE if len(ratios) == 1 else SEVERAL)
 
     def all(self) -> tuple[Range, int]:
-        """The time of all tasks of known length, and the number of the others."""
+        """The time of all tasks of known length, and the number of the others.
+
+        Of a task that is under way, what is left; if it was to be over by now, its length is
+        unknown.
+        """
         low = high = 0.0
         unknown = 0
-        for wave in self._left:
-            times = [self.of(task) for task in wave.values()]
-            known = [time for time in times if time]
-            unknown += len(times) - len(known)
-            if known:
-                beside = median(self._beside) if self._beside else 0.0
-                lows, highs = ([time[end] + beside for time in known] for end in (0, 1))
-                # The longest task takes its time, however many workers there are.
-                low += max(sum(lows) / self._workers, *lows)
-                high += max(sum(highs) / self._workers, *highs)
+        with self._lock:
+            beside = median(self._beside) if self._beside else 0.0
+            spent = self.under_way()
+            for wave in self._left:
+                times = [
+                    self._rest(task, beside, spent.get(task.name, 0.0)) for task in wave.values()
+                ]
+                known = [time for time in times if time]
+                unknown += len(times) - len(known)
+                if known:
+                    lows, highs = zip(*known, strict=True)
+                    # The longest task takes its time, however many workers there are.
+                    low += max(sum(lows) / self._workers, *lows)
+                    high += max(sum(highs) / self._workers, *highs)
         return Range(low, high), unknown
 
+    def _rest(self, task: Task, beside: float, spent: float) -> Range | None:
+        """What is left of a task; None where that is unknown."""
+        whole = self.of(task)
+        if whole is None or spent > whole.high + beside:
+            return None
+        return Range(max(0.0, whole.low + beside - spent), whole.high + beside - spent)
+
     def __str__(self) -> str:
-        (low, high), unknown = self.all()
-        left = sum(map(len, self._left))
+        with self._lock:
+            (low, high), unknown = self.all()
+            left = sum(map(len, self._left))
         if not left:
             return "nothing left"
         if unknown == left:

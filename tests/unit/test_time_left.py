@@ -170,6 +170,50 @@ def test_what_a_run_does_besides_training_is_added():
     assert left.all()[0] == Range(80 + 10, 125 + 10)
 
 
+class Clock:
+    """Tells the time that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_of_a_run_under_way_is_taken_off():
+    clock, here = Clock(), [measured("a", 100)] * 2
+    left = TimeLeft([[task("a"), task("a", 2), task("a", 3)]], here=here, clock=clock)
+    left.sent(["a seed 1"])
+    left.sent(["a seed 2"])  # waits: there is one worker
+    assert left.all() == ((240, 375), 0)
+    clock.now = 90
+    assert left.under_way() == {"a seed 1": 90}
+    assert left.all() == ((160, 125 + 125 + 35), 0)
+    left.over("a seed 1", measured("a", 100), 100)
+    clock.now = 100
+    assert left.under_way() == {"a seed 2": 10}
+
+
+def test_what_takes_longer_than_foretold_is_of_unknown_length():
+    clock = Clock()
+    left = TimeLeft([[task("a"), task("a", 2)]], here=[measured("a", 100)] * 2, clock=clock)
+    left.sent(["a seed 1"])
+    clock.now = 126
+    assert left.all() == ((80, 125), 1)
+    assert str(left) == "80 s to 2 min left and 1 of unknown length"
+
+
+def test_runs_of_one_computation_share_its_time_and_end_together():
+    clock, here = Clock(), [measured("a", 100)] * 2
+    left = TimeLeft([[task("a", seed) for seed in range(1, 6)]], here=here, workers=2, clock=clock)
+    for seeds in ((1, 2), (3,), (4, 5)):
+        left.sent(f"a seed {seed}" for seed in seeds)
+    clock.now = 80
+    assert left.under_way() == {"a seed 1": 40, "a seed 2": 40, "a seed 3": 80}
+    left.over("a seed 1", measured("a", 100), 100)
+    left.over("a seed 2", measured("a", 100), 100)
+    assert left.under_way() == {"a seed 3": 80, "a seed 4": 0, "a seed 5": 0}
+
+
 def test_what_failed_is_over_and_says_nothing():
     left = TimeLeft([[task("a"), task("b")]])
     left.over("a seed 1")
