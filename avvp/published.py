@@ -7,6 +7,7 @@ and figures themselves, ``package_data/items.csv``.
 """
 
 import csv
+import re
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -21,6 +22,13 @@ class Row(NamedTuple):
     table: str
     row: str
     setting: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The row and its setting as a reader writes them: ``"MA (temperature 0.1)"``."""
+        words = self.setting.replace("tau=", "temperature ")
+        words = re.sub(r"refine=(\w+)", r"\1 labels refined", words)
+        return f"{self.row} ({words})" if words else self.row
 
 
 class Cell(NamedTuple):

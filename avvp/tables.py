@@ -431,9 +431,7 @@ def coverage_table() -> Table:
     lines = []
     for (paper, table), count in printed.items():
         absent = [row for row in left if (row.paper, row.table) == (paper, table)]
-        names = "; ".join(
-            f"{row.row} ({row.setting})" if row.setting else row.row for row in absent
-        )
+        names = "; ".join(row.in_words for row in absent)
         lines.append([PAPERS[paper], table, str(count), str(count - len(absent)), names or "none"])
     columns = ["Paper", "Table", "Rows printed", "Regenerated", "Without an experiment"]
     return markdown_table(

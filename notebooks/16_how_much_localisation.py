@@ -260,8 +260,7 @@ weak, modality = test["lines"]["weak"], test["lines"]["modality"]
 
 def place_of(printed) -> str:
     first = printed.rows[0]
-    setting = f" ({first.setting})" if first.setting else ""
-    return f"{first.row}{setting}, {PAPERS[first.paper]}, {first.table}"
+    return f"{first.in_words}, {PAPERS[first.paper]}, {first.table}"
 
 
 rows, whole = [], []

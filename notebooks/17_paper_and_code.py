@@ -196,7 +196,7 @@ for mean in broken:
 show_text(
     [
         {
-            "row": " ".join(filter(None, (cells[0].place.row, f"({cells[0].place.setting})"))),
+            "row": cells[0].place.in_words,
             "printed in": "; ".join(
                 f"{PAPERS[mean.place.paper]}, {mean.place.table}" for mean in cells
             ),

@@ -8,7 +8,7 @@ import pytest
 import avvp
 from avvp.errors import AvvpError
 from avvp.metrics import METRICS
-from avvp.published import published, published_cells, published_rows
+from avvp.published import Row, published, published_cells, published_rows
 
 FILE = Path(avvp.__file__).parent / "package_data" / "published.csv"
 
@@ -17,6 +17,13 @@ FILE = Path(avvp.__file__).parent / "package_data" / "published.csv"
 def frame() -> pd.DataFrame:
     """The same file, read by another library."""
     return pd.read_csv(FILE, keep_default_na=False)
+
+
+def test_a_row_in_words_has_no_name_of_an_option():
+    assert Row("ma", "Table 1", "HAN").in_words == "HAN"
+    assert Row("ma", "Table 4", "MA", "tau=0.1").in_words == "MA (temperature 0.1)"
+    assert Row("ma", "Table 3", "MA", "refine=visual").in_words == "MA (visual labels refined)"
+    assert not [row for row in published_rows() if "=" in row.in_words]
 
 
 def test_every_cell_is_read_in_order(frame):
