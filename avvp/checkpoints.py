@@ -10,6 +10,7 @@ import torch
 
 from avvp.atomic import atomic_path
 from avvp.errors import AvvpError
+from avvp.memory import out_of_memory
 
 
 def write_checkpoint(content: dict, path: Path) -> None:
@@ -44,8 +45,6 @@ def read_checkpoint(
         raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
     except IsADirectoryError:
         raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
-    except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the file
-        raise
     # On bytes that it did not write, torch.load raises whatever they lead it to.
     except (
         ArithmeticError,
@@ -59,7 +58,9 @@ def read_checkpoint(
         ValueError,
         pickle.UnpicklingError,
         struct.error,
-    ):
+    ) as error:
+        if out_of_memory(error):  # a RuntimeError that says nothing of the file
+            raise
         raise AvvpError(
             f"{path} is not a checkpoint of tensors that torch can read safely: it is damaged, or "
             f"it holds other objects, which are not unpickled; {advice}."

@@ -30,6 +30,7 @@ from avvp.data.videos import Batch, Videos
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.losses import Objective, Targets, weak_targets
+from avvp.memory import out_of_memory
 from avvp.metrics import Scores, evaluate, main_metric
 from avvp.thresholds import best_of_each_class, best_pair
 
@@ -835,9 +836,9 @@ class Course:
             if content["network"] is not None:
                 self._network.load_state_dict(content["network"])
             self._load_moments(content["optimizer"])
-        except torch.OutOfMemoryError:  # a RuntimeError that says nothing of the file
-            raise
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError) as error:
+            if out_of_memory(error):  # a RuntimeError that says nothing of the file
+                raise
             raise AvvpError(
                 f"{path} is of another network than this {type(self._network).__name__}; delete "
                 "its folder, or train in another one."

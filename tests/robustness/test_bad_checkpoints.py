@@ -50,6 +50,13 @@ def test_what_is_no_state_dict_is_one_sentence_and_is_not_run(kind, tmp_path):
     assert not trace.exists()
 
 
+def test_a_machine_without_memory_does_not_call_a_file_damaged(tmp_path, monkeypatch):
+    torch.save(build("linear").state_dict(), tmp_path / "weights.pt")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: torch.empty(2**60, dtype=torch.uint8))
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        read_weights(build("linear"), tmp_path / "weights.pt")
+
+
 def test_a_missing_file_and_a_folder_are_one_sentence(tmp_path):
     with pytest.raises(AvvpError, match=r"nowhere.pt is not there"):
         load_released("han", tmp_path / "nowhere.pt")
