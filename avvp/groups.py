@@ -3,7 +3,9 @@
 Members of a group share model, options and protocol: seeds of one experiment, and experiments that
 differ in their loss or in their labels alone. While a group is trained its checkpoint lies in a
 folder of its own beside the members', with the list of them, so that what was begun together goes
-on together. When it is done each member's folder holds what training it alone would have left.
+on together: halves of a group that memory was too small for are listed before the first of them is
+trained, and a member that is left alone has its own folder then. When it is done each member's
+folder holds what training it alone would have left.
 """
 
 import gc
@@ -31,6 +33,7 @@ from avvp.experiments import (
     targets_from,
     weights_path,
 )
+from avvp.memory import out_of_memory
 from avvp.models import build
 from avvp.results import RUNS
 from avvp.together import (
@@ -44,6 +47,7 @@ from avvp.together import (
 )
 from avvp.training import (
     CHECKPOINT,
+    SELECTED,
     Precision,
     adam,
     choose_device,
@@ -170,14 +174,18 @@ def in_groups(
     Returns:
         the groups, and the experiments that are trained alone because they have to, with the
         reason; nothing of the latter where everything is.
+
+    Raises:
+        AvvpError: the list of a group that was begun is damaged.
     """
     if limit == 1 or (limit is None and not launch_bound(device)):
         return [(member,) for member in members], {}
     place = {"profile": profile, "source": source, "runs": runs}
     waiting = {f"{experiment.name} seed {seed}": (experiment, seed) for experiment, seed in members}
     groups, kinds, alone = [], {}, {}
-    for path in sorted(_root(profile, source, runs).glob(f"*/{MEMBERS}")):
-        names = json.loads(path.read_text(encoding="utf-8"))
+    lists = {path: _listed(path) for path in sorted(_root(**place).glob(f"*/{MEMBERS}"))}
+    # Cut off while it was halved, a group is listed besides its halves: it comes first.
+    for path, names in sorted(lists.items(), key=lambda item: -len(item[1])):
         begun = tuple(waiting[name] for name in names if name in waiting)
         whole = len(begun) == len(names) <= (limit or len(names))
         if whole and _folder(begun, **place) == path.parent:
@@ -185,7 +193,7 @@ def in_groups(
             waiting = {name: member for name, member in waiting.items() if name not in names}
     for experiment, seed in waiting.values():
         why = trained_alone(experiment)
-        begun = weights_path(experiment, seed=seed, **place).with_name(CHECKPOINT).exists()
+        begun = _own((experiment, seed), **place).exists()
         if why or begun:
             groups.append(((experiment, seed),))
             alone |= {experiment.name: why} if why else {}
@@ -198,16 +206,57 @@ def in_groups(
     return groups, alone
 
 
-def _root(profile: Profile, source: Source, runs: Path) -> Path:
+def _listed(path: Path) -> list[str]:
+    """The members of a group that was begun."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise AvvpError(
+            f"{path} does not say who is trained together: delete its folder, and they begin again."
+        )
+    return names
+
+
+def _root(*, profile: Profile, source: Source, runs: Path) -> Path:
     return runs / source.name / profile.name / "together"
+
+
+def _own(member: Member, *, profile: Profile, source: Source, runs: Path) -> Path:
+    """A member's folder. It is there when the member was begun alone, or trained with others."""
+    experiment, seed = member
+    place = {"profile": profile, "source": source, "runs": runs}
+    return weights_path(experiment, seed=seed, **place).parent
 
 
 def _folder(members: Sequence[Member], *, profile: Profile, source: Source, runs: Path) -> Path:
     """Where a group's checkpoint lies: named by what determines its members."""
     place = {"profile": profile, "source": source, "runs": runs}
-    paths = [weights_path(experiment, seed=seed, **place) for experiment, seed in members]
-    told = "\n".join(str(path.relative_to(runs)) for path in paths)
-    return _root(profile, source, runs) / hashlib.sha256(told.encode()).hexdigest()[:12]
+    told = "\n".join(str((_own(m, **place) / SELECTED).relative_to(runs)) for m in members)
+    return _root(**place) / hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _names(members: Sequence[Member]) -> list[str]:
+    return [f"{experiment.name} seed {seed}" for experiment, seed in members]
+
+
+def _begin(members: Sequence[Member], *, profile: Profile, source: Source, runs: Path) -> None:
+    """Leave what :func:`in_groups` knows members by that are to be trained together, or alone."""
+    place = {"profile": profile, "source": source, "runs": runs}
+    if len(members) == 1:
+        _own(members[0], **place).mkdir(parents=True, exist_ok=True)
+    else:
+        write_text(_folder(members, **place) / MEMBERS, json.dumps(_names(members)))
+
+
+def _remove(folder: Path) -> None:
+    """Remove a group's folder, its list last: cut off in here, it is found and removed again."""
+    if folder.exists():
+        for path in folder.iterdir():
+            if path.name != MEMBERS:
+                path.unlink()
+        shutil.rmtree(folder)
 
 
 def train_together(
@@ -242,24 +291,35 @@ def train_together(
     if len(shapes) > 1:
         raise AvvpError("These experiments differ in model, options or protocol: train them apart.")
     source, chosen = open_source(data, profile), choose_device(device)
-    folder = _folder(members, profile=profile, source=source, runs=runs)
-    alone, exhausted = None, False
-    try:
-        alone = _train(members, folder, profile, source, chosen, runs, progress)
-    except torch.OutOfMemoryError:
-        exhausted = True  # the error holds on to the tensors of the frames it came through
-    if folder.exists():
-        shutil.rmtree(folder)
-    if not exhausted:
-        return [f"trained alone: {_told(members)}: {alone}"] if alone else []
-    gc.collect()
-    free_memory(chosen)
+    place = {"profile": profile, "source": source, "runs": runs}
+    folder, own = _folder(members, **place), [_own(member, **place) for member in members]
+    if all((path / name).exists() for path in own for name in (SELECTED, CHECKPOINT)):
+        _remove(folder)  # cut off after training, perhaps while it was removed
+        return []
     middle = (len(members) + 1) // 2
-    halves = members[:middle], members[middle:]
-    said = [
-        f"{_told(members)} do not fit into the memory of {chosen} together: trained as "
-        f"{len(halves[0])} and {len(halves[1])}."
-    ]
+    halves, said = (members[:middle], members[middle:]), []
+    begun = [*own, *(_folder(half, **place) / MEMBERS for half in halves)]
+    # Not where parts of it were begun instead: halved by a worker that was lost, it stays halved.
+    if (folder / MEMBERS).exists() or not any(path.exists() for path in begun):
+        alone, exhausted = None, False
+        try:
+            alone = _train(members, folder, profile, source, chosen, runs, progress)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            exhausted = True  # the error holds on to the tensors of the frames it came through
+        if not exhausted:
+            _remove(folder)
+            return [f"trained alone: {_told(members)}: {alone}"] if alone else []
+        gc.collect()
+        free_memory(chosen)
+        for half in halves:
+            _begin(half, **place)
+        _remove(folder)
+        said.append(
+            f"{_told(members)} do not fit into the memory of {chosen} together: trained as "
+            f"{len(halves[0])} and {len(halves[1])}."
+        )
     options = {"profile": profile, "data": data, "device": device, "runs": runs}
     for half in halves:
         said += train_together(half, **options, progress=progress)
@@ -285,7 +345,6 @@ def _train(
 ) -> str | None:
     """Train the members; or, if they have to be trained alone on such a split, say why."""
     place = {"profile": profile, "source": source, "runs": runs}
-    names = [f"{experiment.name} seed {seed}" for experiment, seed in members]
     here = [experiment.at(profile) for experiment, _ in members]
     for experiment in here:
         if why := trained_alone(experiment):
@@ -293,8 +352,7 @@ def _train(
     train, val, _ = (open_split(source, split, profile, device) for split in SPLITS)
     if why := alone_because(here[0].training, train):
         return why
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / MEMBERS, json.dumps(names))
+    _begin(members, **place)
     targets = []
     for experiment, (_, seed) in zip(here, members, strict=True):
         if experiment.refinement:
@@ -315,8 +373,8 @@ def _train(
         config=here[0].training,
         seeds=[seed for _, seed in members],
         folder=folder,
-        folders=[weights_path(e, seed=seed, **place).parent for e, seed in members],
-        names=names,
+        folders=[_own(member, **place) for member in members],
+        names=_names(members),
         targets=targets,
         targets_from=[targets_from(experiment) for experiment in here],
         progress=progress,

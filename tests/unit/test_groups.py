@@ -19,7 +19,8 @@ from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, open_source, open_split, run
 from avvp.fan_out import reproduce
-from avvp.groups import in_groups, step_of, train_together, trained_alone
+from avvp.groups import MEMBERS, in_groups, step_of, train_together, trained_alone
+from avvp.memory import out_of_memory
 from avvp.results import find_runs, read_arrays
 from avvp.training import CHECKPOINT, SELECTED
 from tests.made_up_videos import make_videos
@@ -155,7 +156,39 @@ def test_a_limit_cuts_a_shape_into_groups(tmp_path):
     assert {"ma/c", "ma/base"} == {member.split()[0] for member in max(found, key=len)}
 
 
-def exhausted(monkeypatch, *, above: int) -> list[int]:
+def of_the_device():
+    raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def of_the_machine():
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def of_a_file():
+    """As torch.save to a buffer that cannot grow."""
+    try:
+        bytearray(2**62)
+    finally:
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+
+@pytest.mark.parametrize(
+    "allocate", [of_the_device, of_the_machine, lambda: bytearray(2**62), of_a_file]
+)
+def test_memory_that_has_run_out_is_known_by_its_error(allocate):
+    with pytest.raises((MemoryError, RuntimeError)) as caught:
+        allocate()
+    assert out_of_memory(caught.value)
+
+
+def test_another_error_of_a_network_is_not_one_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.ones(2, 3) @ torch.ones(2, 3)
+    assert not out_of_memory(caught.value)
+    assert not out_of_memory(ValueError("the text on page 3 ran out of memory"))
+
+
+def exhausted(monkeypatch, *, above: int, allocate=of_the_device) -> list[int]:
     """The memory of the device holds so many members; returns the sizes that were tried."""
     tried, whole = [], together.Stepper._take
 
@@ -163,7 +196,7 @@ def exhausted(monkeypatch, *, above: int) -> list[int]:
         if not tried or tried[-1] != len(index):
             tried.append(len(index))
         if len(index) > above:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            allocate()
         return whole(self, index)
 
     monkeypatch.setattr(together.Stepper, "_take", take)
@@ -171,7 +204,7 @@ def exhausted(monkeypatch, *, above: int) -> list[int]:
 
 
 def test_a_group_too_large_for_the_device_is_halved_and_says_so(here, monkeypatch, tmp_path):
-    tried = exhausted(monkeypatch, above=2)
+    tried = exhausted(monkeypatch, above=2, allocate=of_the_machine)
     done = here("reference/linear", seeds=5, together=5)
     assert not done.failed
     assert len(done.made) == 5
@@ -211,10 +244,7 @@ def test_a_split_too_large_for_the_device_is_trained_alone(here, monkeypatch, tm
 def test_a_device_too_small_for_one_fails_the_runs(here, monkeypatch):
     exhausted(monkeypatch, above=0)
 
-    def full(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    monkeypatch.setattr(training, "train_step", full)
+    monkeypatch.setattr(training, "train_step", lambda *_: of_the_device())
     done = here("reference/linear", seeds=2, together=2)
     assert not done.made
     assert all("OutOfMemoryError: CUDA out of memory" in why for why in done.failed.values())
@@ -266,6 +296,97 @@ def test_killed_between_training_and_scoring_nothing_is_trained_again(here, monk
     assert done.made == ["reference/linear seed 2", "reference/linear seed 3"]
     made = runs_of(tmp_path / "runs")
     assert {tuple(run.together) for run in made.values()} == {tuple(made)}
+
+
+@pytest.mark.parametrize(("module", "steps"), [(together, 1), (training, 0)])
+def test_cut_off_in_a_half_the_halves_stay(here, monkeypatch, tmp_path, cut_off, module, steps):
+    """In the first two; and in the one that is left alone, before it has a checkpoint."""
+    exhausted(monkeypatch, above=2)
+    with cut_off(module, "train_step", after=steps):
+        here("reference/linear", seeds=6, together=3)
+    assert not here("reference/linear", seeds=6, together=3).failed
+    made = runs_of(tmp_path / "runs")
+    assert [[name[-1] for name in run.together or ()] for run in made.values()] == [
+        ["1", "2"],
+        ["1", "2"],
+        [],
+        ["4", "5"],
+        ["4", "5"],
+        [],
+    ]
+    assert not list((tmp_path / "runs").rglob(MEMBERS))
+
+
+def test_cut_off_while_it_is_halved_a_group_is_one(here, monkeypatch, tmp_path, cut_off):
+    exhausted(monkeypatch, above=2)
+    with cut_off(groups, "_remove", after=0):
+        here("reference/linear", seeds=4, together=4)
+    assert len(list((tmp_path / "runs").rglob(MEMBERS))) == 3
+    found, _ = grouped(["reference/linear"], (1, 2, 3, 4), limit=4, runs=tmp_path / "runs")
+    assert list(map(len, found)) == [4]
+
+
+def trained_groups(monkeypatch) -> list[list[str]]:
+    """The members of every group that is trained from now on."""
+    found, whole = [], groups.fit_together
+
+    def fit(*arguments, names, **options):
+        found.append([name[-1] for name in names])
+        return whole(*arguments, names=names, **options)
+
+    monkeypatch.setattr(groups, "fit_together", fit)
+    return found
+
+
+def test_a_lost_worker_had_halved_a_group_and_the_next_one_goes_on(tmp_path, monkeypatch, cut_off):
+    """Also where there is room for all."""
+    members = [(REGISTRY["reference/linear"], seed) for seed in (1, 2, 3, 4, 5)]
+    options = {"profile": SMOKE, "device": "cpu", "runs": tmp_path, "progress": False}
+    with monkeypatch.context() as small:
+        exhausted(small, above=2)
+        with cut_off(groups, "fit_together", after=3):  # all, three of them, two of these
+            train_together(members, **options)
+    trained = trained_groups(monkeypatch)
+    assert train_together(members, **options) == []
+    assert trained == [["4", "5"]]
+    assert train_together(members, **options) == []
+    assert len(trained) == 1
+    assert not list(tmp_path.rglob(MEMBERS))
+
+
+def test_a_worker_is_lost_while_it_scores_and_the_next_one_trains_nothing(tmp_path, monkeypatch):
+    members = [(REGISTRY["reference/linear"], seed) for seed in (1, 2)]
+    options = {"profile": SMOKE, "device": "cpu", "runs": tmp_path, "progress": False}
+    trained = trained_groups(monkeypatch)
+    for _ in range(2):
+        assert train_together(members, **options) == []
+    assert trained == [["1", "2"]]
+
+
+def test_cut_off_while_its_folder_is_removed_a_group_is_trained(here, monkeypatch, tmp_path):
+    trained = trained_groups(monkeypatch)
+
+    def cut_short(folder):
+        assert [path.name for path in folder.iterdir()] == [MEMBERS]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(groups.shutil, "rmtree", cut_short)
+        here("reference/linear", seeds=2, together=2)
+    assert len(here("reference/linear", seeds=2, together=2).made) == 2
+    assert trained == [["1", "2"]]
+    assert not list((tmp_path / "runs" / "sim" / "smoke" / "together").iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", ['["reference/lin', "3", '{"reference/linear seed 1": 1}', "[1]"]
+)
+def test_a_damaged_list_of_members_is_one_sentence(content, tmp_path):
+    path = tmp_path / "sim" / "smoke" / "together" / "0123" / MEMBERS
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(AvvpError, match=r"members.json does not say who .*: delete its folder"):
+        grouped(["reference/linear"], (1, 2), limit=2, runs=tmp_path)
 
 
 def test_killed_at_any_moment_a_group_ends_with_the_same_numbers(here, tmp_path):
