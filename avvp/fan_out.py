@@ -6,20 +6,23 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 """
 
 import errno
+import os
 import re
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import joblib
 from tqdm import tqdm
 
-from avvp.cluster import workers
+from avvp.cluster import WorkersLost, workers
 from avvp.errors import AvvpError
 from avvp.experiments import (
     REGISTRY,
@@ -32,7 +35,7 @@ from avvp.experiments import (
     run,
     weights_path,
 )
-from avvp.groups import in_groups, train_together
+from avvp.groups import Member, in_groups, train_together
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_path
 from avvp.time_left import Task, TimeLeft
 from avvp.training import choose_device, describe_device
@@ -54,6 +57,10 @@ FAILURES = (
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says when a disk, or a user's share of it, is full."""
 
+REDRAW = 5.0
+"""Seconds between two looks at the time left."""
+ORPHAN = 1.0
+"""Seconds between two looks of a worker at whether its parent is still there."""
 
 _ALONE = threading.Lock()
 """Dropout draws from the one generator that all threads of a process have: a run at a time."""
@@ -95,7 +102,8 @@ class Reproduction:
         made: jobs that ran.
         present: how many runs were there already.
         failed: job -> the reason, in one line.
-        not_run: job -> the reason: what it comes after failed, or the disk was full.
+        not_run: job -> the reason: what it comes after failed, the disk was full, or the workers
+            were lost.
         left_out: experiments that cannot run on this data, or that the profile leaves out, with
             the reason.
         said: about jobs that were to be trained together: which of them were not, and why.
@@ -107,6 +115,19 @@ class Reproduction:
     not_run: dict[str, str]
     left_out: dict[str, str]
     said: list[str] = field(default_factory=list)
+
+
+class Stopped(AvvpError):
+    """Workers were lost, and runs with them; ``done`` says what became of all others.
+
+    Args:
+        sentence: what happened, and to which jobs.
+        done: see :class:`Reproduction`.
+    """
+
+    def __init__(self, sentence: str, done: Reproduction) -> None:
+        super().__init__(sentence)
+        self.done = done
 
 
 def missing(
@@ -196,7 +217,8 @@ def reproduce(
         progress: show a bar with the time left.
 
     Raises:
-        AvvpError: a name is unknown, the data is not there, or a worker was killed.
+        AvvpError: a name is unknown, the data is not there, or ``runs`` cannot be written to.
+        Stopped: a worker of this machine was killed, or a cluster gave up.
     """
     size = get_profile(profile)
     if not size.seeds:
@@ -226,6 +248,8 @@ def reproduce(
     count = seeds or size.seeds
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
+    if todo:
+        _check_writable(runs)
     # The working folder of a worker is another one.
     runs = runs.resolve()
     file = source.origin.resolve() if isinstance(source.origin, Path) else None
@@ -238,65 +262,139 @@ def reproduce(
         for wave in waves
     ]
     known = _measured(tasks, runs, results, own) if progress else {}
-    with (
-        workers(
-            backend, jobs=jobs, scheduler=scheduler, runs=runs, data=file, device=device
-        ) as at_a_time,
-        tqdm(
-            total=sum(map(len, waves)),
-            desc=f"profile {profile}",
-            # No time from the number of runs: they differ by a factor of fifty.
-            bar_format="{desc} |{bar:20}| {n_fmt} of {total_fmt} runs, {elapsed} so far{postfix}",
-            disable=not progress or not todo,
-        ) as bar,
-    ):
-        left = TimeLeft(tasks, workers=at_a_time, **known)
-        bar.set_postfix_str(str(left))
-        inline = backend == "sequential" or (backend == "loky" and jobs == 1)
-        arguments["progress"] = progress and inline
-        for wave in waves:
-            for job in wave:
-                lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
-                if lost:
-                    not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
-                    left.over(str(job))
-            ready = [job for job in wave if str(job) not in not_run]
-            # joblib asks for the next job when a worker is free for it.
-            groups, alone = in_groups(
-                ready, limit=together, profile=size, source=source, device=chosen, runs=runs
-            )
-            said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
-            outcomes = joblib.Parallel(return_as="generator_unordered")(
-                joblib.delayed(_attempt_together)([Job(*member) for member in group], arguments)
-                for group in groups
-                if not disk_full
-            )
-            for outcome in chain.from_iterable(outcomes):
-                job, failure, full, made_run, seconds, notes = outcome
-                disk_full |= full
-                said += notes
-                if failure is None:
-                    made.append(str(job))
-                else:
-                    failed[str(job)] = failure
-                left.over(str(job), made_run, seconds)
-                bar.set_postfix_str(f"{left}; {job} {'failed' if failure else 'done'}")
-                bar.update()
-            unfinished = {str(job) for job in ready} - {*made, *failed}
-            not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
-    return Reproduction(made, len(wanted) * count - len(todo), failed, not_run, left_out, said)
+    present = len(wanted) * count - len(todo)
+    inline = backend == "sequential" or (backend == "loky" and jobs == 1)
+    arguments["progress"] = progress and inline
+    # On a cluster it is the scheduler that ends the runs of who has gone.
+    parent = os.getpid() if backend == "loky" and not inline else None
+    last = ""
 
+    def calls(groups: Iterable[Sequence[Member]]) -> Iterator[tuple]:
+        # joblib asks for the next ones as workers become free.
+        for group in groups:
+            if disk_full:
+                return
+            members = [Job(*member) for member in group]
+            left.sent(map(str, members))
+            yield joblib.delayed(_attempt_together)(members, arguments, parent=parent)
 
-def _attempt_together(jobs: Sequence[Job], arguments: dict[str, Any]) -> list[Outcome]:
-    """Train several jobs as one computation, then run each, which finds itself trained."""
-    started = time.monotonic()
+    def show() -> None:
+        bar.set_postfix_str(f"{left}{last}")
+
     try:
-        with _ALONE:
-            said = train_together(jobs, **arguments)
-    except (AvvpError, *FAILURES) as error:
-        return [_failed(job, error, arguments["runs"]) for job in jobs]
-    share = (time.monotonic() - started) / len(jobs)
-    outcomes = [_attempt(job, arguments) for job in jobs]
+        with (
+            workers(
+                backend, jobs=jobs, scheduler=scheduler, runs=runs, data=file, device=device
+            ) as at_a_time,
+            tqdm(
+                total=sum(map(len, waves)),
+                desc=f"profile {profile}",
+                # No time from the number of runs: they differ by a factor of fifty.
+                bar_format="{desc} |{bar:20}| {n_fmt} of {total_fmt} runs, {elapsed} so far"
+                "{postfix}",
+                disable=not progress or not todo,
+            ) as bar,
+            nullcontext(TimeLeft(tasks, workers=at_a_time, **known)) as left,
+            nullcontext() if bar.disable else _now_and_then(show, every=REDRAW),
+        ):
+            for wave in waves:
+                for job in wave:
+                    lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]
+                    if lost:
+                        not_run[str(job)] = f"it comes after {lost[-1]}, which was not made"
+                        left.over(str(job))
+                ready = [job for job in wave if str(job) not in not_run]
+                groups, alone = in_groups(
+                    ready,
+                    limit=together,
+                    profile=size,
+                    source=source,
+                    device=chosen,
+                    runs=runs,
+                )
+                said += [f"trained alone: {name}: {why}" for name, why in alone.items()]
+                outcomes = joblib.Parallel(return_as="generator_unordered")(calls(groups))
+                for outcome in chain.from_iterable(outcomes):
+                    job, failure, full, made_run, seconds, notes = outcome
+                    disk_full |= full
+                    said += notes
+                    if failure is None:
+                        made.append(str(job))
+                    else:
+                        failed[str(job)] = failure
+                    left.over(str(job), made_run, seconds)
+                    last = f"; {job} {'failed' if failure else 'done'}"
+                    show()
+                    bar.update()
+                unfinished = {str(job) for job in ready} - {*made, *failed}
+                not_run |= dict.fromkeys(sorted(unfinished), "the disk is full")
+    except WorkersLost as error:
+        cut_off = list(left.under_way())
+        for name in map(str, chain.from_iterable(waves)):
+            if name not in {*made, *failed, *not_run}:
+                began = "it was under way" if name in cut_off else "it had not begun"
+                not_run[name] = f"{began} when the workers were lost"
+        told = f"{str(error).removesuffix('.')}; under way: {', '.join(cut_off) or 'nothing'}."
+        done = Reproduction(made, present, failed, not_run, left_out, said)
+        raise Stopped(told, done) from None
+    return Reproduction(made, present, failed, not_run, left_out, said)
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        NamedTemporaryFile(dir=folder, prefix=".writable.").close()
+    except OSError as error:
+        raise AvvpError(
+            f"Nothing can be written to {folder} ({error.strerror}); change that, or name another "
+            "folder with --runs."
+        ) from None
+
+
+@contextmanager
+def _now_and_then(call: Callable[[], object], *, every: float) -> Iterator[None]:
+    """Call something every few seconds while the block runs, from a thread of its own."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        call()
+        while not over.wait(every):
+            call()
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _attempt_together(
+    jobs: Sequence[Job], arguments: dict[str, Any], *, parent: int | None = None
+) -> list[Outcome]:
+    """Train several jobs as one computation, then run each, which finds itself trained.
+
+    Args:
+        jobs: of one group.
+        arguments: of :func:`avvp.experiments.run`, for all of them.
+        parent: the process without which this one ends: nobody would take what it makes, and the
+            same command, given again, would make it a second time in the same folders.
+    """
+
+    def end_as_orphan() -> None:
+        if os.getppid() != parent:
+            os._exit(1)  # files are written so that it may happen at any moment
+
+    started = time.monotonic()
+    with _now_and_then(end_as_orphan, every=ORPHAN) if parent else nullcontext():
+        try:
+            with _ALONE:
+                said = train_together(jobs, **arguments)
+        except (AvvpError, *FAILURES) as error:
+            return [_failed(job, error, arguments["runs"]) for job in jobs]
+        share = (time.monotonic() - started) / len(jobs)
+        outcomes = [_attempt(job, arguments) for job in jobs]
     outcomes[0] = outcomes[0]._replace(said=tuple(said))
     return [outcome._replace(seconds=outcome.seconds + share) for outcome in outcomes]
 

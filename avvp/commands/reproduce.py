@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avvp.results import RESULTS, RUNS
+
+if TYPE_CHECKING:
+    from avvp.fan_out import Reproduction
 
 
 def add_commands(groups: argparse._SubParsersAction) -> None:
@@ -39,21 +43,31 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 def _reproduce(options: argparse.Namespace) -> int:
     # torch and scipy take seconds to import: only who trains waits for them.
-    from avvp.fan_out import reproduce
+    from avvp.fan_out import Stopped, reproduce
 
-    done = reproduce(
-        profile=options.profile,
-        only=options.only,
-        seeds=options.seeds,
-        data=options.data,
-        device=options.device,
-        backend=options.backend,
-        jobs=options.jobs,
-        scheduler=options.scheduler,
-        together=options.together,
-        runs=options.runs,
-        results=options.results,
-    )
+    try:
+        done = reproduce(
+            profile=options.profile,
+            only=options.only,
+            seeds=options.seeds,
+            data=options.data,
+            device=options.device,
+            backend=options.backend,
+            jobs=options.jobs,
+            scheduler=options.scheduler,
+            together=options.together,
+            runs=options.runs,
+            results=options.results,
+        )
+    except Stopped as error:
+        _tell(error.done)
+        raise
+    _tell(done)
+    return 1 if done.failed else 0
+
+
+def _tell(done: "Reproduction") -> None:
+    """Print what was made, and of all else why not."""
     counts = f"{len(done.made)} runs made, {done.present} were there, {len(done.failed)} failed"
     print(counts + (f", {len(done.not_run)} not run." if done.not_run else "."))
     for line in done.said:
@@ -64,4 +78,3 @@ def _reproduce(options: argparse.Namespace) -> int:
         print(f"failed: {job}: {reason}")
     for job, reason in done.not_run.items():
         print(f"not run: {job}: {reason}")
-    return 1 if done.failed else 0

@@ -1,15 +1,19 @@
 """``avvp reproduce``: what is missing, whatever happens in between."""
 
+import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from avvp.cli import main
@@ -18,7 +22,7 @@ from avvp.data.simulate import SPLITS
 from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, is_current, open_source, run
-from avvp.fan_out import Job, _measured, in_waves, reproduce
+from avvp.fan_out import Job, Outcome, _measured, in_waves, reproduce
 from avvp.results import Published, find_runs, publish, read_arrays, read_run
 from avvp.time_left import Task
 from avvp.training import TrainingConfig, choose_device, describe_device
@@ -118,11 +122,69 @@ class Deadly:
         return []
 
 
-def test_a_worker_that_is_killed_is_one_sentence(monkeypatch, reproduce_here):
-    deadly = Experiment("bad/deadly", "Bad", model="linear", options=Deadly())
-    monkeypatch.setattr("avvp.experiments.REGISTRY", {deadly.name: deadly})
-    with pytest.raises(AvvpError, match=r"A worker process was killed.* fewer workers"):
-        reproduce_here(only=None, seeds=2, jobs=2)
+def test_a_worker_that_is_killed_is_one_sentence_below_what_was_made(monkeypatch, capsys, roots):
+    """The first wave is made; the second kills its workers."""
+    first = REGISTRY["reference/linear"]
+    options = {"model": "linear", "options": Deadly(), "training": None, "after": first.name}
+    deadly = Experiment("bad/deadly", "Bad", **options)
+    for registry in ("avvp.experiments.REGISTRY", "avvp.fan_out.REGISTRY"):
+        monkeypatch.setattr(registry, {e.name: e for e in (first, deadly)})
+    folders = [f"--{name}={path}" for name, path in roots.items()]
+    command = ["reproduce", "--profile=smoke", "--device=cpu", "--jobs=2", "--seeds=3"]
+    assert main([*command, *folders]) == 2
+    told, error = capsys.readouterr()
+    assert "3 runs made, 0 were there, 0 failed, 3 not run." in told
+    assert told.count("it was under way when the workers were lost") == 2
+    assert "not run: bad/deadly seed 3: it had not begun when the workers were lost" in told
+    (sentence,) = (line for line in error.splitlines() if line.startswith("avvp: "))
+    assert re.search(r"A worker process was killed.* fewer workers", sentence)
+    assert sentence.endswith("under way: bad/deadly seed 1, bad/deadly seed 2.")
+
+
+ENDLESS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from avvp.experiments import PROFILES, REGISTRY
+from avvp.fan_out import reproduce
+
+endless = replace(REGISTRY["reference/linear"].training, epochs=100_000)
+REGISTRY["reference/linear"] = replace(REGISTRY["reference/linear"], training=endless)
+PROFILES["smoke"] = replace(PROFILES["smoke"], epochs=100_000)
+place = {"runs": Path(sys.argv[1]), "results": Path(sys.argv[1])}
+options = {"only": "reference/linear", "seeds": 4, "jobs": 2, "device": "cpu", "progress": False}
+reproduce(profile="smoke", **options, **place)
+"""
+
+
+def test_workers_end_with_the_parent_that_was_killed(roots):
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS, str(roots["runs"])])
+    try:
+        while len(list(roots["runs"].rglob("checkpoint.pt"))) < 2:
+            assert parent.poll() is None
+            time.sleep(0.05)
+        family = psutil.Process(parent.pid).children(recursive=True)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(family) >= 2
+    try:
+        until = time.monotonic() + 20
+        while left := [process for process in family if is_alive(process)]:
+            assert time.monotonic() < until, left
+            time.sleep(0.1)
+    finally:
+        for process in filter(is_alive, family):
+            process.kill()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Not so if it waits for a parent to ask what became of it: in a container nobody may."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_kill_at_any_moment_and_the_numbers_stay_the_same(reproduce_here, roots, tmp_path):
@@ -164,6 +226,33 @@ def test_a_full_disk_fails_the_run_and_leaves_no_file(name, roots):
     assert "File too large" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert not [path for path in roots["runs"].rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("reason", ["a file is in its place", "Read-only file system"])
+def test_a_folder_that_takes_no_runs_is_one_sentence_before_anything_is_trained(
+    monkeypatch, reproduce_here, roots, reason
+):
+    def read_only(**_) -> None:
+        raise OSError(errno.EROFS, reason)
+
+    monkeypatch.setattr("avvp.fan_out.run", pytest.fail)
+    if reason == "a file is in its place":
+        roots["runs"].touch()
+        reason = "Not a directory"
+    else:
+        monkeypatch.setattr("avvp.fan_out.NamedTemporaryFile", read_only)
+    runs = roots["runs"] / "mine"
+    with pytest.raises(AvvpError, match=rf"^Nothing can be written to {runs} \({reason}\); "):
+        reproduce_here(runs=runs)
+
+
+def test_a_folder_that_takes_no_runs_will_do_where_none_is_missing(
+    monkeypatch, reproduce_here, roots
+):
+    reproduce_here(only="reference/linear")
+    published("reference/linear", roots)
+    monkeypatch.setattr("avvp.fan_out.NamedTemporaryFile", pytest.fail)
+    assert not reproduce_here(only="reference/linear", runs=roots["results"] / "none").made
 
 
 def test_quick_trains_core_rows_and_others_when_they_are_named(monkeypatch, reproduce_here):
@@ -311,6 +400,36 @@ def test_the_bar_tells_a_time_that_was_measured_and_none_from_the_number_of_runs
     assert any(" left; reference/linear seed 1 done" in bar for bar in bars)
     assert "nothing left; reference/linear seed 2 done" in bars[-1]
     assert not any("<" in bar or "?" in bar for bar in bars)
+
+
+def test_during_a_run_the_bar_goes_on(monkeypatch, capsys, reproduce_here, roots):
+    """A run takes 20 seconds, it says: 10 to 40 are foretold, and two of them go by."""
+    reproduce_here(only="reference/linear")
+    made = replace(read_run(find(roots, "reference/linear")), seconds=20)
+
+    def slow(job: Job, _) -> Outcome:
+        time.sleep(2.2 * (job.seed > 2))
+        return Outcome(job, None, run=made, seconds=20)
+
+    monkeypatch.setattr("avvp.fan_out._attempt", slow)
+    monkeypatch.setattr("avvp.fan_out.REDRAW", 0.1)
+    threads = threading.active_count()
+    options = {"only": "reference/linear", "seeds": 3, "backend": "sequential", "jobs": 8}
+    reproduce_here(**options, progress=True)
+    assert threading.active_count() == threads
+    told = capsys.readouterr().err.replace("\n", "\r").split("\r")
+    bars = [line for line in told if "1 of 2 runs" in line and "seed 2 done" in line]
+    elapsed, left = (
+        [re.search(pattern, bar)[1] for bar in bars]
+        for pattern in (r"(\d\d:\d\d) so far", r", (\d+) s to \d+ s left")
+    )
+    assert int(left[-1]) <= 8 < int(left[0]) <= 10
+    assert len(set(elapsed)) >= 2
+
+
+def test_without_a_bar_nothing_is_redrawn(monkeypatch, reproduce_here):
+    monkeypatch.setattr("avvp.fan_out._now_and_then", pytest.fail)
+    assert reproduce_here(only="reference/oracle").made
 
 
 def test_what_this_machine_measured_is_kept_apart_from_what_others_did(reproduce_here, roots):
