@@ -32,6 +32,7 @@ from IPython.display import Markdown
 from avvp.cells import listed, show_text, takeaways
 from avvp.claims import judge, read_claims
 from avvp.dependence import PAIRS, STAND_INS, open_sweep, worlds_where
+from avvp.events import SEGMENTS
 from avvp.experiments import PROFILES, REGISTRY
 from avvp.figures import note, use_style
 from avvp.figures.dependence import gains
@@ -68,7 +69,13 @@ show_text(
                 for value in parameter.values
             ),
             "what they mean": parameter.why,
-            "fixed by LLP": "yes" if parameter.calibrated else "no",
+            "fixed by LLP": (
+                f"yes, at {PROFILES['full'].train:,}, beyond these"
+                if parameter.name == "train"
+                else "yes"
+                if parameter.calibrated
+                else "no"
+            ),
         }
         for parameter in PARAMETERS.values()
     ]
