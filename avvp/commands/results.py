@@ -141,9 +141,9 @@ def _complete(options: argparse.Namespace) -> int:
 def _detection(options: argparse.Namespace) -> None:
     from avvp.detection import add_detection, detection, detection_path, read_detection
     from avvp.experiments import predict_again
-    from avvp.worlds import is_world
+    from avvp.results import read_arrays
 
-    source = options.data if is_world(options.data) else Path(options.data).name
+    source = "sim" if options.data == "sim" else Path(options.data).name
     out = detection_path(data=source, profile=options.profile, results=options.results)
     place = {"data": source, "profile": options.profile}
     found = {}

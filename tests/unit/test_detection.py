@@ -113,19 +113,6 @@ def test_the_command_adds_what_is_missing_once(tmp_path, monkeypatch, capsys):
     assert "has no tiny run of these experiments" in capsys.readouterr().err
 
 
-def test_the_command_scores_runs_in_another_world(tmp_path, monkeypatch):
-    monkeypatch.setitem(PROFILES, "tiny", TINY)
-    world, runs = "sim-asynchrony-1", tmp_path / "runs"
-    linear = REGISTRY["reference/linear"]
-    done = run(linear, profile=TINY, data=world, device="cpu", runs=runs, progress=False)
-    added = []
-    monkeypatch.setattr("avvp.detection.detection", lambda *_, **__: {})
-    monkeypatch.setattr("avvp.detection.add_detection", lambda *given: added.append(given))
-    words = ["results", "detection", "*", "--profile=tiny", f"--data={world}", "--device=cpu"]
-    assert cli.main([*words, f"--runs={runs}", f"--results={tmp_path}"]) == 0
-    assert added == [(detection_path(data=world, profile="tiny", results=tmp_path), done, {})]
-
-
 def test_a_damaged_file_is_one_sentence(tmp_path):
     path = tmp_path / "detection.json"
     assert read_detection(path, None) is None
