@@ -132,8 +132,8 @@ class TrainingConfig:
             (of a method of one modality: that modality's score), ties to the later one (HAN, MGN);
             ``"last"`` keeps the last epoch (MA).
         gate: how validation decodes, see :func:`avvp.events.decode`.
-        precision: ``"bfloat16"`` runs matrix products in bfloat16 under autocast; weights, Adam,
-            softmaxes over time and losses stay in float32.
+        precision: ``"bfloat16"`` runs matrix products in bfloat16 under autocast; weights, Adam
+            and losses stay in float32, on cuda softmaxes and recurrent layers too.
     """
 
     epochs: int = 40

@@ -35,17 +35,19 @@ def pool_frames(visual_2d: Tensor) -> Tensor:
 
 
 def widened(x: Tensor) -> Tensor:
-    """``x`` (...) in float32 at least: autocast does so for a softmax on cuda alone, and not for
-    networks that are trained together.
+    """``x`` (...), on cuda in float32 at least, as what a softmax is taken of.
+
+    There autocast widens it for a network that is trained alone and not for those that are trained
+    together. On a processor it does so for neither, and that is how the committed runs were made.
     """
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(torch.promote_types(x.dtype, torch.float32)) if x.device.type == "cuda" else x
 
 
 def recur(layer: nn.RNNBase, sequence: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-    """Run a recurrent layer over ``sequence`` (B, T, D) in float32, also under autocast.
+    """Run a recurrent layer over ``sequence`` (B, T, D), on cuda in float32 also under autocast.
 
-    On cuda cuDNN would compute it in float16 there, whatever autocast is told, and nothing scales
-    the gradients for so small a range.
+    There cuDNN would compute it in float16, whatever autocast is told, and nothing scales the
+    gradients for so small a range. A processor does in bfloat16 what it is told to.
 
     Args:
         layer: batch first.
@@ -55,7 +57,9 @@ def recur(layer: nn.RNNBase, sequence: Tensor, state: Any = None) -> tuple[Tenso
     Returns:
         what the layer returns.
     """
-    with torch.autocast(sequence.device.type, enabled=False):
+    if sequence.device.type != "cuda":
+        return layer(sequence, state)
+    with torch.autocast("cuda", enabled=False):
         return layer(widened(sequence), state)
 
 
