@@ -5,14 +5,20 @@ the device multiplies large matrices, measured: their ratio says how much of the
 
 Times are medians. On a processor the clock also counts what other programs do meanwhile, so that
 rates are taken from processor time there, which hardly depends on them; the load stands beside.
+What a process has held once, it may keep: on a processor each step is measured in one of its own.
 """
 
 import json
+import multiprocessing
 import os
 import platform
 import re
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -55,13 +61,9 @@ PROFILE = Profile("bench", "measure steps", train=512, val=32, test=1_200)
 SEEDS = (1, 5, 20)
 """How many are trained together."""
 
-SEEDS_ON_CPU = (1, 5)
-"""How many on a processor, for the reason that tables then give."""
+MANY = 20
+"""From so many seeds on two timings will do: on a processor a step takes seconds."""
 
-WHY_ON_CPU = (
-    "20 seeds together are left out on a processor: one network fills it already, so more take "
-    "longer in proportion (compare 1 and 5), and 20 of MGN would take as long as all the rest."
-)
 MATRIX_ON_CPU, MATRIX = 2_048, 8_192
 """Rows and columns of the matrices whose product is timed."""
 
@@ -212,8 +214,7 @@ def bench(
     Args:
         experiments: their names.
         device: see :func:`avvp.training.choose_device`.
-        seeds: how many to train together, each number by itself; None: :data:`SEEDS`, or on a
-            processor :data:`SEEDS_ON_CPU`.
+        seeds: how many to train together, each number by itself; None: :data:`SEEDS`.
         seconds: how long each measurement goes on.
         profile: how much data.
         tell: is told what was measured, one sentence at a time.
@@ -222,10 +223,11 @@ def bench(
         what :func:`write_bench` writes and :func:`bench_tables` shows.
 
     Raises:
-        AvvpError: an experiment is unknown or trained alone, or the device is not there.
+        AvvpError: an experiment is unknown or trained alone, the device is not there, or the memory
+            of the machine is too small.
     """
     chosen, begun = choose_device(device), time.perf_counter()
-    counts = seeds or (SEEDS_ON_CPU if _on_processor(chosen) else SEEDS)
+    step_entry = _step_apart if _on_processor(chosen) else _step_entry
     rates = {p: matrix_rate(chosen, p, seconds=seconds / 2) for p in get_args(Precision)}
     for precision, rate in rates.items():
         tell(f"matrix products, {precision}: {rate / 1e9:,.0f} billion operations a second")
@@ -239,7 +241,7 @@ def bench(
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "basis": "processor" if _on_processor(chosen) else "clock",
         "matrix_rates": rates,
-        "left_out": WHY_ON_CPU if _on_processor(chosen) and max(counts) < max(SEEDS) else None,
+        "processes": "a step" if _on_processor(chosen) else "one",
         "experiments": [],
         "steps": [],
         "parsing": [],
@@ -255,8 +257,8 @@ def bench(
         }
         content["experiments"].append(told)
         for precision in get_args(Precision):
-            for count in (None, *counts):
-                entry = _step_entry(experiment, count, chosen, precision, profile, seconds)
+            for count in (None, *(seeds or SEEDS)):
+                entry = step_entry(experiment, count, chosen, precision, profile, seconds)
                 done = (count or 1) * told["operations"] / entry.pop("basis")
                 entry |= {"rate": done, "share": done / rates[precision]}
                 content["steps"].append({"experiment": name, **entry})
@@ -270,6 +272,32 @@ def bench(
     content["metrics"] = _metrics_entry(chosen, profile, seconds)
     content["seconds"] = round(time.perf_counter() - begun, 1)
     return content
+
+
+def _step_apart(experiment: Experiment, count: int | None, *arguments: Any) -> dict[str, Any]:
+    """:func:`_step_entry` in a process that has imported everything and computed nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    threads = torch.get_num_threads()
+    with ProcessPoolExecutor(1, context, torch.set_num_threads, (threads,)) as pool:
+        try:
+            entry = pool.submit(_step_entry, experiment, count, *arguments).result()
+            return entry | {"peak_memory": pool.submit(_peak_memory).result()}
+        except BrokenProcessPool:
+            raise AvvpError(
+                f"The process that measured {experiment.name}, {_together(count)}, was killed, "
+                "most likely for lack of memory; give fewer --seeds."
+            ) from None
+
+
+def _peak_memory() -> int:
+    """Bytes that this process held at its peak: the system's own mark, which misses nothing."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss begins with what the parent held there; this mark begins anew.
+        return 1024 * int(re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _step_entry(
@@ -291,7 +319,11 @@ def _step_entry(
             step = step_of(experiment, seeds=members, precision=precision, **where)
         # What a recorded step needs to settle, and what the first one allocates.
         spent = timed(
-            step, device=device, seconds=seconds, warm_up=1 if _on_processor(device) else 8
+            step,
+            device=device,
+            seconds=seconds,
+            at_least=2 if (count or 1) >= MANY else 3,
+            warm_up=1 if _on_processor(device) else 8,
         )
     return {
         "seeds": count or 1,
@@ -416,7 +448,7 @@ def bench_tables(content: Mapping[str, Any]) -> Table:
             "Videos a second are those of processor time, which other programs change much less "
             "than the clock; the load is what they and this one asked for."
         )
-    if content["left_out"]:
+    if content.get("left_out"):  # of files up to November 2026
         said.append(content["left_out"])
     steps = markdown_table(
         [
@@ -438,7 +470,9 @@ def bench_tables(content: Mapping[str, Any]) -> Table:
         "100 %."
     ]
     if on_processor:
-        said.append("Memory is the whole process's.")
+        # Files up to November 2026 measured all steps in one process.
+        apart = content.get("processes") == "a step"
+        said.append(f"Memory is the whole process's{', a process for each step' if apart else ''}.")
     used = markdown_table(
         [*named, "Billion operations a step", "a second", "%", "Peak memory (GB)"],
         shares,

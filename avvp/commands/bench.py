@@ -1,6 +1,7 @@
 """``avvp bench``: measure how fast networks train on this device, alone and several together."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
         type=int,
         nargs="+",
         metavar="N",
-        help="how many to train together (default: 1 5 20; on a processor 1 5)",
+        help="how many to train together (default: 1 5 20)",
     )
     command.add_argument(
         "--seconds", type=float, default=2.0, help="for each measurement (default: %(default)s)"
@@ -29,6 +30,8 @@ def _bench(options: argparse.Namespace) -> None:
 
     if options.seeds and min(options.seeds) < 1:
         raise AvvpError(f"--seeds is {min(options.seeds)}; it must be at least 1.")
+    if not 0 <= options.seconds < math.inf:
+        raise AvvpError(f"--seconds is {options.seconds:g}; it must be a number from 0 on.")
     content = bench(
         device=options.device,
         seeds=options.seeds,

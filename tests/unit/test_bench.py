@@ -1,13 +1,20 @@
 """What is measured of the speed of training, and that operations are counted right."""
 
 import json
+import os
+import signal
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from avvp.bench import (
-    WHY_ON_CPU,
+    PROFILE,
+    SEEDS,
+    Timing,
+    _step_apart,
     bench,
     bench_tables,
     read_benches,
@@ -25,6 +32,18 @@ from avvp.results import RESULTS
 
 CPU = torch.device("cpu")
 TINY = Profile("tiny", "test", train=32, val=4, test=8)
+
+
+class Deadly:
+    """Options that kill whatever process reads them, but for one."""
+
+    def __init__(self) -> None:
+        self.spared = os.getpid()
+
+    def keys(self) -> list:
+        if os.getpid() != self.spared:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return []
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +104,38 @@ def test_every_number_has_its_device_and_load(measured):
         assert step["videos_a_second"] == pytest.approx(step["seeds"] * 16 / step["processor"])
         assert 0 < step["share"] < 1 and step["load"] >= 0 and step["peak_memory"] > 10**7
     assert measured["metrics"]["videos"] == measured["parsing"][0]["videos"] == TINY.test
-    assert measured["left_out"] == WHY_ON_CPU
+
+
+def test_what_was_measured_before_does_not_count_as_memory():
+    """This process holds more than a step of HAN takes in one of its own."""
+    ballast = torch.ones(400_000_000)
+    few = replace(PROFILE, train=32)
+    step = _step_apart(REGISTRY["han/han"], None, CPU, "bfloat16", few, 0.0)
+    assert step["peak_memory"] < 1e9 < ballast.nbytes
+
+
+def test_a_process_that_is_killed_is_one_sentence():
+    killed = replace(REGISTRY["reference/linear"], options=Deadly())
+    with pytest.raises(AvvpError, match=r"linear, 2 seeds together, was killed.* fewer --seeds"):
+        _step_apart(killed, 2, CPU, "float32", TINY, 0.0)
+
+
+def test_a_processor_takes_as_many_seeds_as_an_accelerator(monkeypatch):
+    monkeypatch.setattr("avvp.bench.timed", once)
+    asked = []
+
+    def entry(_, count: int | None, *__) -> dict:
+        asked.append(count)
+        return {"seconds": 1.0, "basis": 1.0}
+
+    monkeypatch.setattr("avvp.bench._step_apart", entry)
+    bench(["reference/linear"], device="cpu", seconds=0, profile=TINY)
+    assert asked == [None, *SEEDS] * 2 and max(SEEDS) == 20
+
+
+def once(call: Callable[[], object], **_) -> Timing:
+    call()
+    return Timing(1.0, 1.0, 1, 0.0)
 
 
 def test_tables_say_what_was_measured_and_what_was_not(measured, tmp_path):
@@ -93,7 +143,7 @@ def test_tables_say_what_was_measured_and_what_was_not(measured, tmp_path):
     (tmp_path / "other.json").write_text('{"schema": 1}')
     (read,) = read_benches(tmp_path)
     shown = bench_tables(read)
-    assert measured["device"] in shown and WHY_ON_CPU in shown
+    assert measured["device"] in shown
     steps, used, scoring = (table.splitlines()[2:] for table in shown.strip().split("\n\n\n"))
     assert len(steps) == len(used) == 2 + len(measured["steps"]) == 8 and len(scoring) == 4
     last = measured["steps"][-1]
@@ -103,10 +153,18 @@ def test_tables_say_what_was_measured_and_what_was_not(measured, tmp_path):
         f"| {last['videos_a_second']:,.0f} | {last['load']:.1f} |"
     )
     assert f"| {100 * last['share']:.0f} | {last['peak_memory'] / 1e9:.2f} |" in used[-1]
-    whole = bench_tables(read | {"left_out": None, "basis": "clock"})
-    assert WHY_ON_CPU not in whole
-    assert "of the processor |" in steps[0] and "whole process" in shown
+    whole = bench_tables(read | {"basis": "clock"})
+    assert "of the processor |" in steps[0] and "a process for each step" in shown
     assert "of the processor |" not in whole.split("\n\n\n")[0] and "whole process" not in whole
+
+
+def test_a_file_of_one_process_for_all_says_so_still(measured):
+    old = {name: told for name, told in measured.items() if name != "processes"}
+    shown = bench_tables(old | {"left_out": "20 seeds are left out."})
+    assert "20 seeds are left out." in shown
+    assert "Memory is the whole process's." in shown and "for each step" not in shown
+    for content in read_benches(RESULTS / "bench"):
+        assert content["device"] in bench_tables(content)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +181,12 @@ def test_a_file_that_is_damaged_or_old_is_one_sentence(text, sentence, measured,
 def test_the_command_refuses_no_seeds(capsys):
     assert main(["bench", "--seeds", "0"]) == 2
     assert "--seeds is 0; it must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_the_command_refuses_such_a_time(capsys, seconds):
+    assert main(["bench", "--seconds", seconds]) == 2
+    assert f"--seconds is {seconds}; it must be a number from 0 on" in capsys.readouterr().err
 
 
 def test_committed_measurements_count_the_operations_of_today():
