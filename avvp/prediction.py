@@ -80,11 +80,12 @@ def read_features(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
         AvvpError: it is no such folder, or an array is missing or damaged.
     """
     folder = Path(folder)
-    first = folder / FOLDERS["audio"][0]
-    names = sorted(path.stem for path in first.glob("*.npy"))
+    kinds = [kind for kind, _ in FOLDERS.values()]
+    # Of any kind: a clip that lacks one is missing something, and is not passed over.
+    names = sorted({path.stem for kind in kinds for path in (folder / kind).glob("*.npy")})
     if not names:
         raise AvvpError(
-            f"{folder} holds no features: there is no {first.name}/NAME.npy in it; make them with "
+            f"{folder} holds no features: there is no {kinds[0]}/NAME.npy in it; make them with "
             "`avvp data extract`."
         )
     clips = {}

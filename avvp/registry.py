@@ -5,7 +5,10 @@ An :class:`Experiment` says what is trained and which printed rows it regenerate
 difference between the two is what the status page lists. :mod:`avvp.experiments` runs them.
 """
 
+import hashlib
+import inspect
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
@@ -22,6 +25,7 @@ from avvp.losses import (
     ContrastiveObjective,
     Objective,
 )
+from avvp.models import MODELS
 from avvp.published import Row
 from avvp.refinement import Refinement
 from avvp.training import Precision, TrainingConfig, TunedTraining
@@ -92,6 +96,33 @@ class Change(NamedTuple):
     published: Any
     here: Any
     reason: str
+
+
+def _code_outside(*kinds: type | None) -> str:
+    """A hash of the files that define classes from outside the package; empty if there are none.
+
+    A method of a reader's own is edited and run again: it must not find the weights of before.
+
+    Raises:
+        AvvpError: such a class has no source to read.
+    """
+    sources = {}
+    for kind in kinds:
+        if kind is None or kind.__module__.partition(".")[0] == "avvp":
+            continue
+        try:
+            sources[kind.__module__] = inspect.getsource(sys.modules[kind.__module__])
+        except (OSError, TypeError):  # a notebook is no file, and a class of its own has a source
+            try:
+                sources[kind.__qualname__] = inspect.getsource(kind)
+            except (OSError, TypeError):
+                raise AvvpError(
+                    f"The source of {kind.__qualname__} cannot be read, so nobody could tell its "
+                    "runs from those of an earlier version; define it in a file."
+                ) from None
+    if not sources:
+        return ""
+    return hashlib.sha256("".join(sources[name] for name in sorted(sources)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -211,6 +242,8 @@ class Experiment:
             "videos": {split: getattr(profile, split) for split in SPLITS},
         }
         # Only where they are set: an entry more would change the hash of every other run.
+        if code := _code_outside(MODELS.get(here.model), type(here.objective)):
+            content["code"] = code
         if self.refinement:
             content["refinement"] = asdict(self.refinement)
         if here.pretraining:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avvp import Parsing
 from avvp.events import CLASSES
-from avvp.experiments import PROFILES, REGISTRY, Experiment, run
+from avvp.experiments import REGISTRY, Experiment, get_profile, run
 from avvp.losses import Objective
 from avvp.models import MODELS
 
@@ -37,4 +37,4 @@ ENTRY = Experiment("mine/surest", "Surest second", model="surest", objective=LOS
 REGISTRY[ENTRY.name] = ENTRY
 
 if __name__ == "__main__":
-    print(run(ENTRY, profile=PROFILES[sys.argv[1]]).metrics)
+    print(run(ENTRY, profile=get_profile(*sys.argv[1:] or ["smoke"])).metrics)

@@ -122,7 +122,8 @@ Markdown(f"```python\n{registered}\n```")
 # `python examples/add_a_method.py quick`, or by this function. Where this page is made
 # without training, it takes profile smoke: a few seconds on a handful of simulated videos, which show
 # that the method runs and nothing else. `--profile quick` shows whether it learns; `medium` or
-# `full`, with several seeds, how well.
+# `full`, with several seeds, how well. The code of a method from outside the package counts as a part
+# of its run: edited, it is trained anew.
 
 # %% tags=["hide-input"]
 here = profile if PROFILES[profile].seeds else "smoke"

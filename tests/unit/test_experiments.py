@@ -1,6 +1,8 @@
 """The registry, and one run from data to files."""
 
+import linecache
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -33,6 +35,7 @@ from avvp.experiments import (
 )
 from avvp.losses import Objective
 from avvp.metrics import LEVELS, METRICS
+from avvp.models import MODELS
 from avvp.published import Row, published, published_rows
 from avvp.results import RESULTS, find_runs, read_arrays, read_run, run_hash
 from avvp.training import PeakMemory, TrainingConfig, choose_device
@@ -164,6 +167,29 @@ def test_an_override_of_nothing_is_refused(field):
     wrong = Experiment("a/b", "A", overrides={"quick": (Override(field, 1, "why"),)})
     with pytest.raises(AvvpError, match=f"a/b overrides '{field}'"):
         wrong.at(PROFILES["quick"])
+
+
+def test_edited_code_from_outside_the_package_makes_another_run(tmp_path, monkeypatch):
+    """A method of one's own is edited and run again: old weights must not be found."""
+    file = tmp_path / "own_method.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen = set()
+    for scale in (1, 1000):
+        file.write_text(
+            "from torch import nn\nfrom avvp.losses import Objective\n"
+            f"class Net(nn.Module):\n    scale = {scale}\n"
+            "class Loss(Objective):\n    pass\n"
+        )
+        sys.modules.pop("own_method", None)
+        linecache.clearcache()
+        own = import_module("own_method")
+        monkeypatch.setitem(MODELS, "own_net", own.Net)
+        theirs = Experiment("own/net", "N", model="own_net")
+        ours = Experiment("own/loss", "L", model="han", objective=own.Loss({"video": 1.0}))
+        for entry in (theirs, ours):
+            seen.add(entry.configuration(PROFILES["smoke"])["code"])
+    assert len(seen) == 2
+    assert "code" not in REGISTRY["han/han"].configuration(PROFILES["smoke"])
 
 
 def test_the_configuration_changes_with_all_that_determines_a_run():

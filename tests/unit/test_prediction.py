@@ -200,6 +200,12 @@ def test_a_folder_of_features_is_parsed_and_written(packed, folder, tmp_path, fo
     assert torch.equal(back.visual, together(clips).visual)
 
 
+def test_a_clip_that_lacks_one_kind_of_features_is_not_passed_over(folder):
+    (folder / FOLDERS["audio"][0] / "one.npy").unlink()
+    with pytest.raises(AvvpError, match=r"one\.npy is missing; extract one again"):
+        read_features(folder)
+
+
 def test_json_has_every_event(packed, folder, tmp_path, capsys):
     checkpoint, given = packed
     out = tmp_path / "out.json"
