@@ -248,8 +248,6 @@ def reproduce(
     count = seeds or size.seeds
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
-    if todo:
-        _check_writable(runs)
     # The working folder of a worker is another one.
     runs = runs.resolve()
     file = source.origin.resolve() if isinstance(source.origin, Path) else None
@@ -297,6 +295,8 @@ def reproduce(
             nullcontext(TimeLeft(tasks, workers=at_a_time, **known)) as left,
             nullcontext() if bar.disable else _now_and_then(show, every=REDRAW),
         ):
+            if todo:
+                _check_writable(runs)
             for wave in waves:
                 for job in wave:
                     lost = [str(b) for b in job.before if {str(b)} & {*failed, *not_run}]

@@ -113,13 +113,13 @@ def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> P
     path = run_path(
         root, data=run.data, profile=run.profile, experiment=run.experiment, seed=run.seed
     )
-    with atomic_path(path) as content:
-        content.write_text(_as_json(run), encoding="utf-8")
-        with atomic_path(path.with_suffix(".npz")) as temporary:
-            _save_arrays(temporary, arrays)
-            # The JSON of an older run must never lie beside the arrays of this one: for the moment
-            # in which one could be killed between the two there is no run.
-            path.unlink(missing_ok=True)
+    content = _as_json(run)
+    with atomic_path(path.with_suffix(".npz")) as temporary:
+        _save_arrays(temporary, arrays)
+        # The JSON of an older run must never lie beside the arrays of this one: cut off between the
+        # two, there is no run.
+        path.unlink(missing_ok=True)
+    write_text(path, content)
     return path
 
 
