@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, get_args
@@ -30,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avvp.atomic import write_text
 from avvp.data.videos import Batch
+from avvp.devices import PeakMemory, choose_device, describe_device, wait_for
 from avvp.errors import AvvpError
 from avvp.events import decode
 from avvp.experiments import Experiment, Profile, commit, find_experiments, open_source, open_split
@@ -39,16 +39,7 @@ from avvp.metrics import evaluate_videos
 from avvp.models import build
 from avvp.results import RESULTS
 from avvp.tables import Table, markdown_table
-from avvp.training import (
-    PeakMemory,
-    Precision,
-    adam,
-    choose_device,
-    describe_device,
-    predict,
-    seeded,
-    train_step,
-)
+from avvp.training import Precision, adam, predict, seeded, train_step
 
 KIND = "training speed"
 SCHEMA = 1
@@ -97,12 +88,9 @@ def timed(
         at_least: timings, even where these take longer.
         warm_up: calls beforehand that do not count.
     """
-    wait = torch.get_device_module(device).synchronize
-    if device.type == "cuda":
-        wait = partial(wait, device)  # of several, the one that works
     for _ in range(warm_up):
         call()
-    wait()
+    wait_for(device)
     calls = 1
     taken: list[tuple[float, float]] = []
     begun = time.perf_counter()
@@ -110,7 +98,7 @@ def timed(
         started, used = time.perf_counter(), time.process_time()
         for _ in range(calls):
             call()
-        wait()
+        wait_for(device)
         each = (time.perf_counter() - started) / calls, (time.process_time() - used) / calls
         if not taken and calls == 1 and each[0] < 0.05:
             calls = min(1_000, 1 + int(0.05 / each[0]))
@@ -213,7 +201,7 @@ def bench(
 
     Args:
         experiments: their names.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         seeds: how many to train together, each number by itself; None: :data:`SEEDS`.
         seconds: how long each measurement goes on.
         profile: how much data.

@@ -22,12 +22,13 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from avvp.atomic import write_text
 from avvp.data.simulate import SimulatorConfig, simulate
+from avvp.devices import choose_device
 from avvp.errors import AvvpError
 from avvp.losses import Objective
 from avvp.metrics import METRICS
 from avvp.models import build
 from avvp.published import published
-from avvp.training import TrainingConfig, choose_device, fit, seeded
+from avvp.training import TrainingConfig, fit, seeded
 
 SEARCHED: dict[str, tuple[float, float]] = {
     "strength_audio": (5.0, 14.0),

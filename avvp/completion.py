@@ -20,7 +20,7 @@ def complete(
     Args:
         path: of the run's JSON, in ``runs`` or in a folder of published runs.
         data: ``"sim"`` or the HDF5 file that it was made on.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         runs: where the weights are; they are only read.
 
     Returns:

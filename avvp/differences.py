@@ -133,9 +133,8 @@ class Effect:
     """The consequence of a difference.
 
     Attributes:
-        outcome: ``measured`` in points; ``settled`` without points, by
-            counting or by seeds of one network; ``no effect`` on
-            any score; ``not run`` yet; or ``not measured``.
+        outcome: ``measured`` in points; ``settled`` without points, by counting or by seeds of one
+            network; ``no effect`` on any score; ``not run`` yet; or ``not measured``.
         told: in a sentence.
         points: as released minus as printed; in a contradiction, the first reading minus the
             second.

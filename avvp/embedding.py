@@ -11,7 +11,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 from avvp.data.videos import Videos
-from avvp.training import Precision, autocast, device_of
+from avvp.devices import device_of
+from avvp.training import Precision, autocast
 
 SHOWN_CLASSES = 8
 EVENTS_A_CLASS = 40

@@ -25,6 +25,7 @@ from avvp.data.oracle import oracle
 from avvp.data.simulate import SPLITS, SimulatorConfig
 from avvp.data.store import check_name, describe
 from avvp.data.videos import Videos
+from avvp.devices import PeakMemory, choose_device, describe_device
 from avvp.embedding import event_embedding
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, Thresholds
@@ -43,16 +44,7 @@ from avvp.registry import (
 )
 from avvp.results import HOME, RUNS, Run, run_hash, run_path, write_run
 from avvp.scored import scored
-from avvp.training import (
-    SELECTED,
-    PeakMemory,
-    choose_device,
-    describe_device,
-    fit,
-    predict,
-    read_weights,
-    seeded,
-)
+from avvp.training import SELECTED, fit, predict, read_weights, seeded
 from avvp.worlds import SWEEP, at_world, is_world, simulator_of
 
 __all__ = [
@@ -229,7 +221,7 @@ def run(
         profile: how much of it.
         data: ``"sim"``, another world of :mod:`avvp.worlds`, or the path of an HDF5 file.
         seed: of training.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         runs: where the run lands, and where the run that this one comes after has left its weights.
         progress: show a bar.
 
@@ -319,7 +311,7 @@ def predict_again(
         done: the run.
         arrays: its arrays; thresholds that it tuned are among them.
         data: as for :func:`run`.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         runs: where it, or the run that it comes after, has left its weights.
 
     Raises:
@@ -369,7 +361,7 @@ def predict_with(
         profile: under which they were; of ``data`` as many videos are taken.
         data: ``"sim"`` or the path of an HDF5 file.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
 
     Raises:
         AvvpError: the experiment trains nothing, or the file holds other weights.

@@ -23,6 +23,7 @@ import joblib
 from tqdm import tqdm
 
 from avvp.cluster import WorkersLost, workers
+from avvp.devices import choose_device, describe_device
 from avvp.errors import AvvpError
 from avvp.experiments import (
     REGISTRY,
@@ -38,7 +39,6 @@ from avvp.experiments import (
 from avvp.groups import Member, in_groups, train_together
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_path
 from avvp.time_left import Task, TimeLeft
-from avvp.training import choose_device, describe_device
 from avvp.worlds import at_world
 
 FAILURES = (
@@ -206,7 +206,7 @@ def reproduce(
         only: pattern of experiment names, or several. None: all that the profile trains.
         seeds: train with seeds 1 to n; None: as many as the profile asks for.
         data: ``"sim"`` or the path of an HDF5 file.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         backend: a name in :data:`avvp.cluster.BACKENDS`.
         jobs: at a time, on this machine.
         scheduler: the address of a Dask or Ray cluster, which then takes the jobs.

@@ -21,16 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avvp.data.videos import Batch, Videos, shuffled
+from avvp.devices import device_of
 from avvp.errors import AvvpError
 from avvp.events import SEGMENTS
 from avvp.models.layers import pool_frames
-from avvp.training import (
-    Course,
-    Precision,
-    autocast,
-    device_of,
-    epoch_generator,
-)
+from avvp.training import Course, Precision, autocast, epoch_generator
 
 Pairs = Literal["uni", "cross", "multi"]
 

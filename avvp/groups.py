@@ -20,6 +20,7 @@ import torch
 
 from avvp.atomic import write_text
 from avvp.data.simulate import SPLITS
+from avvp.devices import choose_device, give_back_memory, launch_bound
 from avvp.errors import AvvpError
 from avvp.experiments import (
     REGISTRY,
@@ -45,16 +46,7 @@ from avvp.together import (
     fit_together,
     stacked_targets,
 )
-from avvp.training import (
-    CHECKPOINT,
-    SELECTED,
-    Precision,
-    adam,
-    choose_device,
-    free_memory,
-    launch_bound,
-    seeded,
-)
+from avvp.training import CHECKPOINT, SELECTED, Precision, adam, seeded
 
 Member = tuple[Experiment, int]
 """An experiment and a seed."""
@@ -104,7 +96,7 @@ def step_of(
         profile: how much data, and what it changes of the protocol.
         seeds: of the members; one is enough.
         data: ``"sim"`` or the path of an HDF5 file.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         precision: None: as in the profile.
         recorded: see :class:`avvp.together.Stepper`; None: on cuda.
 
@@ -181,7 +173,7 @@ def in_groups(
     if limit == 1 or (limit is None and not launch_bound(device)):
         return [(member,) for member in members], {}
     place = {"profile": profile, "source": source, "runs": runs}
-    waiting = {f"{experiment.name} seed {seed}": (experiment, seed) for experiment, seed in members}
+    waiting = dict(zip(_names(members), members, strict=True))
     groups, kinds, alone = [], {}, {}
     lists = {path: _listed(path) for path in sorted(_root(**place).glob(f"*/{MEMBERS}"))}
     # Cut off while it was halved, a group is listed besides its halves: it comes first.
@@ -312,7 +304,7 @@ def train_together(
             _remove(folder)
             return [f"trained alone: {_told(members)}: {alone}"] if alone else []
         gc.collect()
-        free_memory(chosen)
+        give_back_memory(chosen)
         for half in halves:
             _begin(half, **place)
         _remove(folder)

@@ -29,7 +29,7 @@ def pack(
         path: of the run's JSON.
         out: the new folder.
         data: ``"sim"`` or the HDF5 file that the run was made on.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         runs: where the weights are.
 
     Raises:

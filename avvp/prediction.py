@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from avvp.data.features import FOLDERS, read_array
+from avvp.devices import device_of, exact_float32
 from avvp.errors import AvvpError
 from avvp.events import LABELS, Modality, Parsing, decode, segments_to_runs
 from avvp.exchange import Predictions
 from avvp.models.layers import pool_frames
 from avvp.models.pretrained import Pretrained
-from avvp.training import device_of, exact_float32
 
 
 class Found(NamedTuple):

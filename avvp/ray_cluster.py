@@ -15,8 +15,8 @@ from typing import Any
 
 from joblib.parallel import ParallelBackendBase
 
+from avvp.devices import asks_for_gpu
 from avvp.errors import AvvpError
-from avvp.training import asks_for_gpu
 
 QUIET = {"log_to_driver": False, "logging_level": "ERROR"}
 """What a worker prints stays in Ray's logs: progress and failures arrive as results."""

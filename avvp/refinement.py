@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from avvp.data.videos import Videos
+from avvp.devices import device_of
 from avvp.errors import AvvpError
 from avvp.losses import Targets, weak_targets
-from avvp.training import Precision, autocast, device_of
+from avvp.training import Precision, autocast
 
 Modality = Literal["both", "audio", "visual"]
 

@@ -142,7 +142,7 @@ def sweep(
     Args:
         pattern: of the worlds' names.
         seeds: training seeds 1 to n; None: as many as :data:`avvp.worlds.SWEEP` asks for.
-        device: see :func:`avvp.training.choose_device`.
+        device: see :func:`avvp.devices.choose_device`.
         runs: where runs land.
         results: where else to look for what is there already.
         keep_weights: else the weights of a point are removed when it is complete.

@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avvp.checkpoints import read_checkpoint, write_checkpoint
 from avvp.data.videos import Batch, Videos, shuffled
+from avvp.devices import PeakMemory, device_of, exact_float32, launch_bound
 from avvp.errors import AvvpError
 from avvp.events import Parsing, Thresholds, decode
 from avvp.losses import Objective, Targets, weak_targets
@@ -32,15 +33,11 @@ from avvp.training import (
     SELECTED,
     Course,
     FitResult,
-    PeakMemory,
     Precision,
     TrainingConfig,
     autocast,
-    device_of,
     epoch_generator,
-    exact_float32,
     identity_of,
-    launch_bound,
     result_of,
     shapes_of,
     train_step,

@@ -1,4 +1,4 @@
-"""Fit a network on weak labels and predict with it; the one place that names a device.
+"""Fit a network on weak labels and predict with it.
 
 A run that is cut off goes on where its last checkpoint stands and ends with the same numbers: the
 order of an epoch follows from (seed, epoch) alone, and the checkpoint keeps the generator that
@@ -9,17 +9,13 @@ one does not go on on another.
 import hashlib
 import json
 import math
-import platform
-import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-import psutil
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -27,6 +23,14 @@ from tqdm import tqdm
 from avvp.atomic import remove_leftovers
 from avvp.checkpoints import read_checkpoint, write_checkpoint
 from avvp.data.videos import Batch, Videos
+from avvp.devices import (
+    device_of,
+    drawn_on,
+    exact_float32,
+    on_gpu,
+    random_state,
+    set_random_state,
+)
 from avvp.errors import AvvpError
 from avvp.events import Gate, Parsing, Thresholds, decode
 from avvp.losses import Objective, Targets, weak_targets
@@ -40,82 +44,6 @@ BEST = "best.pt"
 """The weights to select so far, while a course is on its way."""
 SELECTED = "selected.pt"
 """The selected weights: there as soon as a course is finished, and not before."""
-
-
-def choose_device(device: str = "auto", *, elsewhere: bool = False) -> torch.device:
-    """The device to compute on: ``"auto"`` takes cuda, else mps, else cpu.
-
-    With ``elsewhere`` other machines compute: a named device need not be on this one.
-
-    Raises:
-        AvvpError: when the named device is not on this machine, or nobody knows it.
-    """
-    counts = {
-        "cuda": torch.cuda.device_count(),
-        "mps": int(torch.backends.mps.is_available()),
-        "cpu": 1,
-    }
-    if device == "auto":
-        device = next(name for name, count in counts.items() if count)
-    # Not left to torch, which takes cuda:256 for cuda:0.
-    asked = re.fullmatch("([a-z]+)(?::(0|[1-9][0-9]?))?", device)
-    known = asked and asked[1] in counts
-    if known and (elsewhere or int(asked[2] or 0) < counts[asked[1]]):
-        return torch.device(device)
-    there = [f"{name}:{n}" if n else name for name, count in counts.items() for n in range(count)]
-    raise AvvpError(
-        f"device {device!r} is not on this machine; it has {', '.join(there)}: name one of these, "
-        "or auto."
-    )
-
-
-def asks_for_gpu(device: str) -> bool | None:
-    """Whether a name as :func:`choose_device` takes it means a GPU; None: if there is one."""
-    return None if device == "auto" else device == "cuda"
-
-
-def describe_device(device: torch.device) -> str:
-    """What a run notes of the machine: the accelerator, or the processor and its threads."""
-    if device.type == "cuda":
-        return f"cuda, {torch.cuda.get_device_name(device)}"
-    kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    threads = torch.get_num_threads()
-    return f"{device.type}, {kind}, {threads} thread{'s' * (threads > 1)}"
-
-
-class PeakMemory:
-    """The most memory in use while the block runs, in ``bytes``: ``with PeakMemory(device) as p``.
-
-    On cuda what PyTorch allocated there; elsewhere what the process holds in RAM, looked at five
-    times a second.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.bytes = 0
-        self._device = device
-        self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-
-    def _watch(self) -> None:
-        process = psutil.Process()
-        while True:
-            self.bytes = max(self.bytes, process.memory_info().rss)
-            if self._over.wait(0.2):
-                return
-
-    def __enter__(self) -> "PeakMemory":
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
-        else:
-            self._watcher.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._device.type == "cuda":
-            self.bytes = torch.cuda.max_memory_allocated(self._device)
-        else:
-            self._over.set()
-            self._watcher.join()
 
 
 @dataclass(frozen=True)
@@ -283,26 +211,6 @@ def autocast(device: torch.device, precision: Precision):
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-@contextmanager
-def exact_float32() -> Iterator[None]:
-    """Let cuDNN compute float32 as such; it rounds factors to ten bits unless told otherwise."""
-    cudnn = torch.backends.cudnn
-    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
-    with cudnn.flags(**kept, allow_tf32=False):
-        yield
-
-
-def launch_bound(device: torch.device) -> bool:
-    """Whether small steps take there what launching them takes: several at once are for free."""
-    return device.type == "cuda"
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps of the memory of an accelerator."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
 def adam(
     network: nn.Module, *, learning_rate: float, weight_decay: float = 0.0, capturable: bool = False
 ) -> torch.optim.Adam:
@@ -319,18 +227,13 @@ def adam(
         lr=torch.tensor(learning_rate, device=device) if capturable else learning_rate,
         weight_decay=weight_decay,
         capturable=capturable,
-        fused=device.type in ("cuda", "cpu"),
+        fused=on_gpu(device) or device.type == "cpu",
     )
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """The CPU generator that shuffles one epoch; it depends on nothing but (seed, epoch)."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Where the parameters of ``network`` lie."""
-    return next(network.parameters()).device
 
 
 @exact_float32()
@@ -629,17 +532,10 @@ def write_course(
         "network": network,
         "optimizer": optimizer,
         "device": device.type,
-        "random": _random_state(device),
+        "random": random_state(device),
         "state": state,
     }
     write_checkpoint(content, folder / CHECKPOINT)
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
 
 
 class Course:
@@ -826,7 +722,7 @@ class Course:
         if self._finished and content["optimizer"] is None:
             return content["state"]  # nobody goes on from here: on any device
         random = content["random"]
-        begun_on = content.get("device", "cuda" if "cuda" in random else "cpu")
+        begun_on = content.get("device") or drawn_on(random)
         if begun_on != self._device.type:
             raise AvvpError(
                 f"{path} was begun on {begun_on}, and on {self._device.type} it would end with "
@@ -843,9 +739,7 @@ class Course:
                 f"{path} is of another network than this {type(self._network).__name__}; delete "
                 "its folder, or train in another one."
             ) from None
-        torch.set_rng_state(random["cpu"].cpu())
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(random["cuda"].cpu(), self._device)
+        set_random_state(random, self._device)
         return content["state"]
 
     def _load_moments(self, state: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from avvp.data import Videos
 from avvp.data.videos import Batch
+from avvp.devices import choose_device
 from avvp.events import CLASSES, SEGMENTS
 from avvp.experiments import PROFILES
 from avvp.losses import Objective, weak_targets
@@ -44,14 +45,7 @@ from avvp.models.layers import (
     FrontEnd,
     pool_frames,
 )
-from avvp.training import (
-    Precision,
-    TrainingConfig,
-    choose_device,
-    epoch_generator,
-    seeded,
-    train_step,
-)
+from avvp.training import Precision, TrainingConfig, epoch_generator, seeded, train_step
 
 LEAST_RATIO = 2.5
 SHAPES = {

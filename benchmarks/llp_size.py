@@ -37,9 +37,9 @@ from avvp.data.features import FOLDERS
 from avvp.data.simulate import SPLITS, SimulatorConfig
 from avvp.data.stand_in import write_stand_in
 from avvp.data.store import describe
+from avvp.devices import describe_device
 from avvp.experiments import REGISTRY, commit
 from avvp.tables import THIS_BUILD
-from avvp.training import describe_device
 
 ROOT = Path(__file__).resolve().parents[1]
 LINEAR = "reference/linear"

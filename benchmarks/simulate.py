@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from avvp.data.simulate import SPLITS, SimulatorConfig, simulate
-from avvp.training import PeakMemory
+from avvp.devices import PeakMemory
 
 SECONDS, GIBIBYTES = 180, 3
 

@@ -28,10 +28,10 @@ import pandas as pd
 from IPython.display import Markdown
 
 from avvp.bookmaking import read_records
+from avvp.devices import choose_device, describe_device
 from avvp.experiments import PROFILES, REGISTRY
 from avvp.results import HOME
 from avvp.tables import profile_table, provenance_table, status_table
-from avvp.training import choose_device, describe_device
 
 
 def show(table: pd.DataFrame, when_empty: str) -> Markdown:

@@ -52,10 +52,10 @@ def _bookmaking():
 
 def _build(options: argparse.Namespace) -> None:
     # These take seconds to import: only who makes a book waits for them.
+    from avvp.devices import choose_device
     from avvp.experiments import get_profile, open_source
     from avvp.fan_out import reproduce
     from avvp.results import HOME
-    from avvp.training import choose_device
     from avvp.worlds import is_world
 
     profile = get_profile(options.profile)

@@ -41,9 +41,9 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     _check(options)
+    from avvp.devices import choose_device
     from avvp.models.pretrained import read_pretrained
     from avvp.prediction import parse_clip, read_features, table
-    from avvp.training import choose_device
 
     trained = read_pretrained(options.checkpoint, device=choose_device(options.device))
     thumbnails: tuple[bytes, ...] = ()

@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from avvp.atomic import atomic_path, write_text
 from avvp.data.features import FOLDERS, read_array
+from avvp.devices import choose_device
 from avvp.errors import AvvpError
 from avvp.extraction import visual
 from avvp.extraction.audio import examples
 from avvp.extraction.clips import Clip, read_clip
 from avvp.extraction.weights import find_weights, load_network
-from avvp.training import choose_device
 
 ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts")
 """What a video's name may end with, in small or capital letters."""

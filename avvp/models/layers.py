@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from avvp.devices import on_gpu
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, SEGMENTS, Parsing
 
@@ -40,7 +41,7 @@ def widened(x: Tensor) -> Tensor:
     There autocast widens it for a network that is trained alone and not for those that are trained
     together. On a processor it does so for neither, and that is how the committed runs were made.
     """
-    return x.to(torch.promote_types(x.dtype, torch.float32)) if x.device.type == "cuda" else x
+    return x.to(torch.promote_types(x.dtype, torch.float32)) if on_gpu(x.device) else x
 
 
 def recur(layer: nn.RNNBase, sequence: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -57,9 +58,9 @@ def recur(layer: nn.RNNBase, sequence: Tensor, state: Any = None) -> tuple[Tenso
     Returns:
         what the layer returns.
     """
-    if sequence.device.type != "cuda":
+    if not on_gpu(sequence.device):
         return layer(sequence, state)
-    with torch.autocast("cuda", enabled=False):
+    with torch.autocast(sequence.device.type, enabled=False):
         return layer(widened(sequence), state)
 
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.book.conftest import ROOT
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "atomic", "memory", "checkpoints", "facts"),
+    ("errors", "atomic", "memory", "checkpoints", "facts", "devices"),
     ("events", "metrics", "curves", "thresholds", "published", "later_work"),
     ("repair", "event_lengths"),
     ("data", "models", "losses", "results", "parity"),

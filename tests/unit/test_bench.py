@@ -1,8 +1,6 @@
 """What is measured of the speed of training, and that operations are counted right."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,21 +27,10 @@ from avvp.experiments import REGISTRY, Profile
 from avvp.model_size import predicted_operations_han
 from avvp.models.layers import AUDIO_SIZE, VISUAL_2D_SIZE, VISUAL_3D_SIZE
 from avvp.results import RESULTS
+from tests.deadly import Deadly
 
 CPU = torch.device("cpu")
 TINY = Profile("tiny", "test", train=32, val=4, test=8)
-
-
-class Deadly:
-    """Options that kill whatever process reads them, but for one."""
-
-    def __init__(self) -> None:
-        self.spared = os.getpid()
-
-    def keys(self) -> list:
-        if os.getpid() != self.spared:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return []
 
 
 @pytest.fixture(scope="module")

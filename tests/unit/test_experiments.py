@@ -3,8 +3,6 @@
 import linecache
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import asdict, replace
 from importlib import import_module
 
@@ -38,7 +36,7 @@ from avvp.metrics import LEVELS, METRICS
 from avvp.models import MODELS
 from avvp.published import Row, published, published_rows
 from avvp.results import RESULTS, find_runs, read_arrays, read_run, run_hash
-from avvp.training import PeakMemory, TrainingConfig, choose_device
+from avvp.training import TrainingConfig
 
 TINY = Profile("tiny", "tests", 32, 16, 16, epochs=2)
 
@@ -351,15 +349,3 @@ def test_the_commit_is_that_of_the_checkout():
         ["git", "rev-parse", "HEAD"], cwd=experiments.HOME, capture_output=True, text=True
     ).stdout.strip()
     assert experiments.commit().removesuffix("-dirty") == (head or "unknown")
-
-
-def test_peak_memory_sees_what_is_held_for_a_moment():
-    device, threads = choose_device("cpu"), threading.active_count()
-    with PeakMemory(device) as before:
-        time.sleep(0.01)
-    with PeakMemory(device) as during:
-        held = torch.ones(100_000_000, dtype=torch.uint8)
-        time.sleep(0.5)
-        del held
-    assert during.bytes > before.bytes + 50e6
-    assert threading.active_count() == threads

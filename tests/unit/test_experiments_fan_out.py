@@ -20,12 +20,14 @@ from avvp.cli import main
 from avvp.data import load
 from avvp.data.simulate import SPLITS
 from avvp.data.store_writer import write_videos
+from avvp.devices import choose_device, describe_device
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, is_current, open_source, run
 from avvp.fan_out import Job, Outcome, _measured, in_waves, reproduce
 from avvp.results import Published, find_runs, publish, read_arrays, read_run
 from avvp.time_left import Task
-from avvp.training import TrainingConfig, choose_device, describe_device
+from avvp.training import TrainingConfig
+from tests.deadly import Deadly
 
 
 @pytest.fixture
@@ -108,18 +110,6 @@ def test_two_workers_make_the_same_runs_as_one_process(reproduce_here, tmp_path)
     assert len(done.made) == 2
     for one, other in zip(*(find_runs(root).values() for root in (alone, together)), strict=True):
         assert one.metrics == other.metrics
-
-
-class Deadly:
-    """Options that kill whatever process reads them, but for one."""
-
-    def __init__(self) -> None:
-        self.spared = os.getpid()
-
-    def keys(self) -> list:
-        if os.getpid() != self.spared:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return []
 
 
 def test_a_worker_that_is_killed_is_one_sentence_below_what_was_made(monkeypatch, capsys, roots):

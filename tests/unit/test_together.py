@@ -79,16 +79,22 @@ def alone(
     return network, torch.stack(losses)
 
 
+def stepper(members, videos, objectives, targets=None, *, optimizer, recorded=None) -> Stepper:
+    """Steps of members on the device of their videos."""
+    return Stepper(
+        members,
+        videos,
+        stacked_targets(videos, objectives, targets or [None] * len(objectives)),
+        losses=Losses(objectives, videos.weak.device),
+        optimizer=optimizer,
+        recorded=recorded,
+    )
+
+
 def batched(make, seeds, videos, objectives, targets=None, *, steps=STEPS, rate=RATE):
     """All members after their steps, and their losses (steps, S)."""
     members = Together([seeded(seed, make) for seed in seeds]).train()
-    step = Stepper(
-        members,
-        videos,
-        stacked_targets(videos, objectives, targets or [None] * len(seeds)),
-        losses=Losses(objectives, torch.device("cpu")),
-        optimizer=adam(members, rate),
-    )
+    step = stepper(members, videos, objectives, targets, optimizer=adam(members, rate))
     losses, epoch = [], 0
     while len(losses) < steps:
         epoch += 1
@@ -213,13 +219,7 @@ def test_nothing_in_a_step_waits_for_the_device(name, videos):
     options, objective = NETWORKS[name]
     members = Together([seeded(seed, maker(**options)) for seed in SEEDS]).train()
     objectives = [objective] * len(SEEDS)
-    step = Stepper(
-        members,
-        videos,
-        stacked_targets(videos, objectives, [None] * len(SEEDS)),
-        losses=Losses(objectives, torch.device("cpu")),
-        optimizer=adam(members, RATE),
-    )
+    step = stepper(members, videos, objectives, optimizer=adam(members, RATE))
     index = epoch_orders(videos, SEEDS, 1)[:, :BATCH]
     step(index)
     with Noted() as noted:
@@ -264,12 +264,8 @@ def taken_from_the_host(make, videos, objective, monkeypatch) -> set[str]:
     device, objectives = torch.device("meta"), [objective] * len(SEEDS)
     members = Together([seeded(seed, make) for seed in SEEDS]).train().to(device)
     there = videos.to(device)
-    step = Stepper(
-        members,
-        there,
-        stacked_targets(there, objectives, [None] * len(SEEDS)),
-        losses=Losses(objectives, device),
-        optimizer=torch.optim.SGD(members.parameters(), foreach=True),
+    step = stepper(
+        members, there, objectives, optimizer=torch.optim.SGD(members.parameters(), foreach=True)
     )
     index = epoch_orders(videos, SEEDS, 1)[:, :BATCH].to(device)
     step(index)
@@ -382,14 +378,7 @@ def test_what_is_not_recorded_warns_of_all_but_that(videos):
 
     members = Together([seeded(seed, maker("linear")) for seed in SEEDS])
     objectives = [Warning_()] * len(SEEDS)
-    step = Stepper(
-        members,
-        videos,
-        stacked_targets(videos, objectives, [None] * len(SEEDS)),
-        losses=Losses(objectives, torch.device("cpu")),
-        optimizer=adam(members, RATE),
-        recorded=BATCH,
-    )
+    step = stepper(members, videos, objectives, optimizer=adam(members, RATE), recorded=BATCH)
     with pytest.warns(UserWarning) as caught:
         step(epoch_orders(videos, SEEDS, 1)[:, : BATCH - 1])
     assert {str(warning.message) for warning in caught} == {"something else"}
@@ -408,13 +397,8 @@ def on_cuda(make, videos, objective, *, recorded, epochs=4, rate=RATE, number=0)
     optimizer = torch.optim.Adam(
         members.parameters(), lr=torch.tensor(rate, device=device), fused=True, capturable=True
     )
-    step = Stepper(
-        members,
-        there,
-        stacked_targets(there, objectives, [None] * len(SEEDS)),
-        losses=Losses(objectives, device),
-        optimizer=optimizer,
-        recorded=BATCH if recorded else None,
+    step = stepper(
+        members, there, objectives, optimizer=optimizer, recorded=BATCH if recorded else None
     )
     losses = []
     for epoch in range(1, epochs + 1):

@@ -18,7 +18,7 @@ from avvp.errors import AvvpError
 from avvp.events import Thresholds
 from avvp.losses import AdversarialObjective, Objective, Targets, weak_targets
 from avvp.models import build
-from avvp.training import TrainingConfig, choose_device, fit, predict, seeded
+from avvp.training import TrainingConfig, fit, predict, seeded
 from tests.elsewhere import Elsewhere
 
 
@@ -506,36 +506,6 @@ def test_orders():
         chunk = next(h for h in heads if rest[0] in h)
         assert set(rest[: len(chunk)]) == chunk
         rest = rest[len(chunk) :]
-
-
-def test_devices():
-    assert choose_device("cpu") == torch.device("cpu")
-    with pytest.raises(AvvpError, match="is not on this machine; it has"):
-        choose_device("tpu")
-
-
-@pytest.mark.parametrize(
-    "device", ["cpu:x", "cpu:-1", "cpu:1", "cuda:1", "cuda:-1", "cuda:256", "mps", "meta", ""]
-)
-def test_a_device_that_is_not_there_is_one_sentence(device, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(AvvpError) as caught:
-        choose_device(device)
-    assert str(caught.value) == (
-        f"device {device!r} is not on this machine; it has cuda, cpu: name one of these, or auto."
-    )
-
-
-def test_devices_of_several_are_numbered(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("auto") == torch.device("cuda")
-    assert choose_device("cuda:1") == torch.device("cuda", 1)
-    assert choose_device("cuda:7", elsewhere=True) == torch.device("cuda", 7)
-    with pytest.raises(AvvpError, match=r"it has cuda, cuda:1, .*cpu: name one"):
-        choose_device("cuda:2")
-    with pytest.raises(AvvpError, match="name one of these, or auto"):
-        choose_device("cpu:x", elsewhere=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Devices are found by name, and what a block of code takes of their memory is measured."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+from avvp.devices import (
+    PeakMemory,
+    asks_for_gpu,
+    choose_device,
+    drawn_on,
+    on_gpu,
+    random_state,
+    set_random_state,
+)
+from avvp.errors import AvvpError
+
+
+def test_devices():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(AvvpError, match="is not on this machine; it has"):
+        choose_device("tpu")
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu:x", "cpu:-1", "cpu:1", "cuda:1", "cuda:-1", "cuda:256", "mps", "meta", ""]
+)
+def test_a_device_that_is_not_there_is_one_sentence(device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(AvvpError) as caught:
+        choose_device(device)
+    assert str(caught.value) == (
+        f"device {device!r} is not on this machine; it has cuda, cpu: name one of these, or auto."
+    )
+
+
+def test_devices_of_several_are_numbered(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("cuda:7", elsewhere=True) == torch.device("cuda", 7)
+    with pytest.raises(AvvpError, match=r"it has cuda, cuda:1, .*cpu: name one"):
+        choose_device("cuda:2")
+    with pytest.raises(AvvpError, match="name one of these, or auto"):
+        choose_device("cpu:x", elsewhere=True)
+
+
+def test_a_gpu_is_meant_by_name():
+    assert [asks_for_gpu(name) for name in ("auto", "cuda", "cpu", "mps")] == [
+        None,
+        True,
+        False,
+        False,
+    ]
+    assert [on_gpu(torch.device(name)) for name in ("cuda:1", "cpu", "mps")] == [True, False, False]
+
+
+def test_random_numbers_go_on():
+    kept = random_state(torch.device("cpu"))
+    first = torch.rand(3)
+    set_random_state(kept, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), first)
+    assert drawn_on(kept) == "cpu" and drawn_on(kept | {"cuda": first}) == "cuda"
+
+
+def test_peak_memory_sees_what_is_held_for_a_moment():
+    device, threads = choose_device("cpu"), threading.active_count()
+    with PeakMemory(device) as before:
+        time.sleep(0.01)
+    with PeakMemory(device) as during:
+        held = torch.ones(100_000_000, dtype=torch.uint8)
+        time.sleep(0.5)
+        del held
+    assert during.bytes > before.bytes + 50e6
+    assert threading.active_count() == threads
