@@ -80,6 +80,46 @@ def of_one_modality(
     return Parsing(video, None, video, None, segment, extras or {})
 
 
+def check_parsing(found: object, *, videos: int, network: str) -> None:
+    """See that what a network returned is a parsing that can be trained on and scored.
+
+    Numbers above 1 pass: MGN's pooled probabilities exceed it.
+
+    Args:
+        found: what it returned.
+        videos: B, how many it was given.
+        network: its name, for the message.
+
+    Raises:
+        AvvpError: it is no :class:`Parsing`, or a field has another shape, or holds what is no
+            probability.
+    """
+    if not isinstance(found, Parsing):
+        raise AvvpError(f"{network} returns a {type(found).__name__}; expected an avvp.Parsing.")
+    whole, segments = (videos, CLASSES), (videos, SEGMENTS, CLASSES)
+    parsed = [(found.audio, found.segment_audio), (found.visual, found.segment_visual)]
+    if any((a is None) != (b is None) for a, b in parsed) or parsed == [(None, None)] * 2:
+        raise AvvpError(
+            f"The parsing of {network} lacks a field; audio and segment_audio go together, and so "
+            "do visual and segment_visual: both None is for a modality that is not parsed."
+        )
+    for name, value in found._asdict().items():
+        if name == "extras" or (value is None and name != "video"):
+            continue
+        shape = segments if name.startswith("segment") else whole
+        if not isinstance(value, Tensor) or value.shape != shape:
+            told = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise AvvpError(
+                f"{network}: {name} of its parsing is {told}; expected {shape} for {videos} videos."
+            )
+        odd = value[~((value >= 0) & value.isfinite())]
+        if odd.numel():
+            raise AvvpError(
+                f"{network}: {name} of its parsing holds {float(odd[0]):.3g}; expected "
+                "probabilities, as after a sigmoid."
+            )
+
+
 class Thresholds(NamedTuple):
     """From which probability on something is on: one number, or one a class, (C,)."""
 

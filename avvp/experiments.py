@@ -42,7 +42,7 @@ from avvp.registry import (
     Override,
     Profile,
 )
-from avvp.results import HOME, RUNS, Run, run_hash, run_path, write_run
+from avvp.results import HOME, RUNS, Run, read_run, run_hash, run_path, write_run
 from avvp.scored import scored
 from avvp.training import SELECTED, fit, predict, read_weights, seeded
 from avvp.worlds import SWEEP, at_world, is_world, simulator_of
@@ -56,6 +56,7 @@ __all__ = [
     "Predicted",
     "Profile",
     "Source",
+    "check_free",
     "find_experiments",
     "get_profile",
     "is_current",
@@ -69,6 +70,7 @@ __all__ = [
     "rows_without_experiment",
     "run",
     "targets_from",
+    "trains_nothing",
     "weights_path",
 ]
 _THRESHOLDS = tuple(f"thresholds/{name}" for name in Thresholds._fields)
@@ -86,6 +88,14 @@ def get_profile(name: str) -> Profile:
     return PROFILES[name]
 
 
+def trains_nothing(profile: Profile) -> str:
+    """What to say where a profile that only shows results is to train."""
+    return (
+        f"Profile {profile.name!r} shows committed results and trains nothing; choose smoke, "
+        "quick, medium or full."
+    )
+
+
 def find_experiments(*patterns: str) -> list[Experiment]:
     """The experiments whose names match a pattern (``*`` and ``?``), in the registry's order.
 
@@ -95,7 +105,10 @@ def find_experiments(*patterns: str) -> list[Experiment]:
     found = {p: [name for name in REGISTRY if fnmatch.fnmatchcase(name, p)] for p in patterns}
     for pattern, names in found.items():
         if not names:
-            raise AvvpError(f"No experiment matches {pattern!r}; there are {', '.join(REGISTRY)}.")
+            raise AvvpError(
+                f"No experiment matches {pattern!r}; there are {', '.join(REGISTRY)}. One of your "
+                "own is read from its file: avvp --with FILE.py COMMAND."
+            )
     return [e for name, e in REGISTRY.items() if any(name in names for names in found.values())]
 
 
@@ -193,6 +206,27 @@ def weights_path(
     return path.with_suffix("") / found[:12] / SELECTED
 
 
+def check_free(
+    experiment: Experiment, *, profile: Profile, source: Source, seed: int, runs: Path
+) -> None:
+    """See that a run on a file replaces none that was made on other data.
+
+    Raises:
+        AvvpError: its place is taken by a run on another file that had the same name.
+    """
+    path = run_path(
+        runs, data=source.name, profile=profile.name, experiment=experiment.name, seed=seed
+    )
+    if not (isinstance(source.origin, Path) and path.exists()):
+        return
+    if read_run(path).data_fingerprint != source.fingerprint:
+        raise AvvpError(
+            f"{path} was made on other data that was called {source.name} too, and this run would "
+            f"replace it; give {source.origin} another name, name another folder for runs, or "
+            f"delete {Path(runs) / source.name}."
+        )
+
+
 def run(
     experiment: Experiment,
     *,
@@ -226,14 +260,18 @@ def run(
         progress: show a bar.
 
     Raises:
-        AvvpError: the run that this one comes after is not there.
+        AvvpError: the profile trains nothing, the run that this one comes after is not there, or
+            the place of this one is taken: see :func:`check_free`.
     """
+    if not profile.seeds:
+        raise AvvpError(trains_nothing(profile))
     chosen = choose_device(device)
     profile = at_world(profile, data)
     source = open_source(data, profile)
     configuration = experiment.configuration(profile)
     found = run_hash(configuration, source.fingerprint, seed)
     place = {"profile": profile, "source": source, "seed": seed, "runs": runs}
+    check_free(experiment, **place)
     folder = weights_path(experiment, **place).parent
     remove_leftovers(folder.parents[1], f"seed-{seed}.*")
     with PeakMemory(chosen) as memory:

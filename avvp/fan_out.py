@@ -8,18 +8,20 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 import errno
 import os
 import re
+import sysconfig
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import joblib
+from torch import nn
 from tqdm import tqdm
 
 from avvp.cluster import WorkersLost, workers
@@ -30,13 +32,16 @@ from avvp.experiments import (
     Experiment,
     Profile,
     Source,
+    check_free,
     find_experiments,
     get_profile,
     open_source,
     run,
+    trains_nothing,
     weights_path,
 )
 from avvp.groups import Member, in_groups, train_together
+from avvp.models import MODELS
 from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_path
 from avvp.time_left import Task, TimeLeft
 from avvp.worlds import at_world
@@ -61,6 +66,8 @@ REDRAW = 5.0
 """Seconds between two looks at the time left."""
 ORPHAN = 1.0
 """Seconds between two looks of a worker at whether its parent is still there."""
+
+_PACKAGE = Path(__file__).parent
 
 _ALONE = threading.Lock()
 """Dropout draws from the one generator that all threads of a process have: a run at a time."""
@@ -217,15 +224,13 @@ def reproduce(
         progress: show a bar with the time left.
 
     Raises:
-        AvvpError: a name is unknown, the data is not there, or ``runs`` cannot be written to.
+        AvvpError: a name is unknown, the data is not there, or ``runs`` cannot be written to or has
+            runs that would be replaced: see :func:`avvp.experiments.check_free`.
         Stopped: a worker of this machine was killed, or a cluster gave up.
     """
     size = get_profile(profile)
     if not size.seeds:
-        raise AvvpError(
-            f"Profile {profile!r} shows committed results and trains nothing; choose smoke, quick, "
-            "medium or full."
-        )
+        raise AvvpError(trains_nothing(size))
     for name, value in (("seeds", seeds), ("jobs", jobs), ("together", together)):
         if value is not None and value < 1:
             raise AvvpError(f"{name} is {value}; it must be at least 1.")
@@ -248,6 +253,8 @@ def reproduce(
     count = seeds or size.seeds
     todo = missing(wanted, profile=size, source=source, seeds=count, roots=(runs, results))
     waves = in_waves(todo, profile=size, source=source, runs=runs)
+    for experiment, seed in chain.from_iterable(waves):
+        check_free(experiment, profile=size, source=source, seed=seed, runs=runs)
     # The working folder of a worker is another one.
     runs = runs.resolve()
     file = source.origin.resolve() if isinstance(source.origin, Path) else None
@@ -274,7 +281,8 @@ def reproduce(
                 return
             members = [Job(*member) for member in group]
             left.sent(map(str, members))
-            yield joblib.delayed(_attempt_together)(members, arguments, parent=parent)
+            known = None if inline else _to_know(members)
+            yield joblib.delayed(_attempt_together)(members, arguments, parent=parent, known=known)
 
     def show() -> None:
         bar.set_postfix_str(f"{left}{last}")
@@ -370,8 +378,37 @@ def _now_and_then(call: Callable[[], object], *, every: float) -> Iterator[None]
         thread.join()
 
 
+class _Known(NamedTuple):
+    """What this process knows of some jobs, and another one only if it is of the package."""
+
+    experiments: dict[str, Experiment]
+    models: dict[str, type[nn.Module]]
+
+    def learn(self) -> None:
+        """In another process: know it too."""
+        for name, experiment in self.experiments.items():
+            # Known already in this process, if it is a thread of the same one.
+            if REGISTRY.get(name) != replace(experiment, code=""):
+                REGISTRY[name] = experiment
+        MODELS.update(self.models)
+
+
+def _to_know(jobs: Sequence[Job]) -> _Known:
+    """What the process that makes ``jobs`` has to know."""
+    entries = {each.experiment.name: each.experiment for job in jobs for each in (job, *job.before)}
+    used = {experiment.model for experiment in entries.values()}
+    return _Known(
+        {name: experiment.with_code() for name, experiment in entries.items()},
+        {name: MODELS[name] for name in used & set(MODELS)},
+    )
+
+
 def _attempt_together(
-    jobs: Sequence[Job], arguments: dict[str, Any], *, parent: int | None = None
+    jobs: Sequence[Job],
+    arguments: dict[str, Any],
+    *,
+    parent: int | None = None,
+    known: _Known | None = None,
 ) -> list[Outcome]:
     """Train several jobs as one computation, then run each, which finds itself trained.
 
@@ -380,7 +417,11 @@ def _attempt_together(
         arguments: of :func:`avvp.experiments.run`, for all of them.
         parent: the process without which this one ends: nobody would take what it makes, and the
             same command, given again, would make it a second time in the same folders.
+        known: what this process may not know of the jobs; None: it is the one that asks for them.
     """
+    if known:
+        known.learn()
+        jobs = [Job(known.experiments[job.experiment.name], job.seed) for job in jobs]
 
     def end_as_orphan() -> None:
         if os.getppid() != parent:
@@ -421,10 +462,18 @@ def _failed(job: Job, error: Exception, runs: Path) -> Outcome:
             "the same command again; what is finished is kept.",
             disk_full=True,
         )
-    ours = [f for f in traceback.extract_tb(error.__traceback__) if "avvp" in f.filename][-1]
+    ours = [f for f in traceback.extract_tb(error.__traceback__) if _is_ours(Path(f.filename))][-1]
     place = f"{Path(ours.filename).name}:{ours.lineno}"
     lines = f"{type(error).__name__}: {error}".splitlines()
     return Outcome(job, f"{lines[0]} ({place})")
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is of the package, or of a reader's own method: of no library."""
+    libraries = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
+    return file.is_relative_to(_PACKAGE) or not (
+        file.name.startswith("<") or any(map(file.is_relative_to, libraries))
+    )
 
 
 def _measured(

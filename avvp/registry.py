@@ -153,6 +153,8 @@ class Experiment:
         pretraining: pre-train the network on the features of the training split first.
         profiles: those that train it; others leave it out, unless it is asked for by its whole
             name. Empty: all.
+        code: a hash of the code outside the package that it needs, where that cannot be read: see
+            :meth:`with_code`. Empty: read it.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Experiment:
     embedded: bool = False
     pretraining: Pretraining | None = None
     profiles: tuple[str, ...] = ()
+    code: str = ""
 
     def __post_init__(self) -> None:
         if self.refinement and not (self.after and self.training):
@@ -203,6 +206,10 @@ class Experiment:
     def depth(self) -> int:
         """How many experiments have to be run before this one."""
         return 1 + REGISTRY[self.after].depth if self.after else 0
+
+    def with_code(self) -> "Experiment":
+        """The same, for a process that knows its classes and not the files that define them."""
+        return replace(self, code=_code_outside(MODELS.get(self.model), type(self.objective)))
 
     def at(self, profile: Profile) -> "Experiment":
         """What a profile makes of the experiment: fewer epochs, and its own overrides.
@@ -242,7 +249,7 @@ class Experiment:
             "videos": {split: getattr(profile, split) for split in SPLITS},
         }
         # Only where they are set: an entry more would change the hash of every other run.
-        if code := _code_outside(MODELS.get(here.model), type(here.objective)):
+        if code := self.code or _code_outside(MODELS.get(here.model), type(here.objective)):
             content["code"] = code
         if self.refinement:
             content["refinement"] = asdict(self.refinement)

@@ -100,8 +100,21 @@ def run_path(root: str | Path, *, data: str, profile: str, experiment: str, seed
 
 
 def root_of(path: Path, run: Run) -> Path:
-    """The folder of all runs, from where the JSON of one lies."""
-    return path.resolve().parents[len(Path(run.data, run.profile, run.experiment).parts)]
+    """The folder of all runs, from where the JSON of one lies.
+
+    Raises:
+        AvvpError: it lies elsewhere than :func:`write_run` left it.
+    """
+    own = run_path(
+        "", data=run.data, profile=run.profile, experiment=run.experiment, seed=run.seed
+    ).parts
+    there = path.resolve()
+    if there.parts[-len(own) :] != own:
+        raise AvvpError(
+            f"{path} does not lie where runs do, in .../{Path(*own)}; say where all runs and their "
+            "weights are with --runs."
+        )
+    return there.parents[len(own) - 1]
 
 
 def write_run(root: str | Path, run: Run, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -151,6 +164,10 @@ def read_run(path: str | Path) -> Run:
     """
     path = Path(path)
     advice = "delete it and run `avvp reproduce` again"
+    if path.suffix != ".json":
+        raise AvvpError(
+            f"{path} is not the JSON file of a run, such as runs/sim/quick/han/han/seed-1.json."
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -158,6 +175,8 @@ def read_run(path: str | Path) -> Run:
     except ValueError as error:
         raise AvvpError(f"{path} is not complete JSON ({error}); {advice}.") from None
     schema = content.pop("schema", None) if isinstance(content, dict) else None
+    if schema is None:
+        raise AvvpError(f"{path} has no schema, so it is not the JSON file of a run.")
     if schema != SCHEMA:
         raise AvvpError(
             f"{path} has schema {schema!r}, this version of avvp reads {SCHEMA}; {advice}."
@@ -306,7 +325,7 @@ def _why_not(
 ) -> str | None:
     """Why a run is not published to where ``there`` is, or None."""
     if run.stale or not current(run):
-        return "the registry or the simulator has outgrown it"
+        return "the registry or the simulator has outgrown it, or lacks it"
     if there is None:
         return None
     if there.hash != run.hash:

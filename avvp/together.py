@@ -36,6 +36,7 @@ from avvp.training import (
     Precision,
     TrainingConfig,
     autocast,
+    check_network,
     epoch_generator,
     identity_of,
     result_of,
@@ -491,6 +492,8 @@ def fit_together(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
+    if not course.done:
+        check_network(networks[0], train, precision=config.precision)
     step = Stepper(
         members,
         train,

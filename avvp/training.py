@@ -32,7 +32,7 @@ from avvp.devices import (
     set_random_state,
 )
 from avvp.errors import AvvpError
-from avvp.events import Gate, Parsing, Thresholds, decode
+from avvp.events import Gate, Parsing, Thresholds, check_parsing, decode
 from avvp.losses import Objective, Targets, weak_targets
 from avvp.memory import out_of_memory
 from avvp.metrics import Scores, evaluate, main_metric
@@ -260,6 +260,25 @@ def predict(
     return Parsing(*(None if None in parts else torch.cat(parts) for parts in columns), extras)
 
 
+@exact_float32()
+def check_network(network: nn.Module, videos: Videos, *, precision: Precision = "float32") -> None:
+    """See what a network makes of a video, before hours are spent on it; no number is drawn.
+
+    Raises:
+        AvvpError: it is no parsing: see :func:`avvp.events.check_parsing`.
+    """
+    device = device_of(network)
+    drawn = random_state(device)
+    was_training = network.training
+    network.eval()
+    with torch.no_grad(), autocast(device, precision):
+        batch = videos.rows(torch.arange(1))
+        found = network(*(x.to(device) for x in batch[1:4]))
+    network.train(was_training)
+    set_random_state(drawn, device)
+    check_parsing(found, videos=1, network=type(network).__name__)
+
+
 def _to_cpu(parsing: Parsing, count: int) -> Parsing:
     kept = {
         key: value.float().cpu()
@@ -331,7 +350,7 @@ def fit(
 
     Raises:
         AvvpError: the folder holds another run, or one that was begun on another kind of device;
-            or ``targets`` are not of these videos.
+            or ``targets`` are not of these videos; or the network returns no parsing.
     """
     device = device_of(network)
     identity = identity_of(
@@ -357,6 +376,8 @@ def fit(
         progress=progress,
         checkpoint_seconds=checkpoint_seconds,
     )
+    if not course.done:
+        check_network(network, train, precision=config.precision)
     state = course.state
     for epoch in course.remaining_epochs():
         rate = config.learning_rate_at(epoch, [_reached(entry) for entry in state["history"]])

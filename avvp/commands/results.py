@@ -8,6 +8,7 @@ from avvp.results import (
     RESULTS,
     RUNS,
     Published,
+    Run,
     find_runs,
     mark_stale,
     publish,
@@ -63,17 +64,27 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from avvp.experiments import is_current
+    from avvp.experiments import REGISTRY, is_current
     from avvp.metrics import main_metric
 
-    for root in (options.results, options.runs):
-        for path, run in find_runs(root, data=options.data, experiment=options.pattern).items():
-            state = "" if is_current(run) else ("stale, marked" if run.stale else "stale")
+    def state_of(run: Run) -> str:
+        if is_current(run):
+            return ""
+        if run.experiment not in REGISTRY:
+            return "not in the registry"
+        return "stale, marked" if run.stale else "stale"
+
+    roots = (options.results, options.runs)
+    found = [find_runs(root, data=options.data, experiment=options.pattern) for root in roots]
+    if not any(found):
+        print(f"no run of {options.pattern} on {options.data} in {roots[0]} and {roots[1]}")
+    for runs in found:
+        for path, run in runs.items():
             main = main_metric(run.metrics)
             told = "Type@AV" if main == "segment/type_av" else main
             print(
                 f"{path}  {told} {run.metrics[main]:.1f}  {run.seconds:.0f} s  "
-                f"{run.commit[:7]}  {state}".rstrip()
+                f"{run.commit[:7]}  {state_of(run)}".rstrip()
             )
 
 

@@ -1,5 +1,7 @@
 """Decoding probabilities, and runs <-> segments."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from avvp.events import (
     SEGMENTS,
     Parsing,
     Run,
+    check_parsing,
     decision_scores,
     decode,
     runs_to_segments,
@@ -55,6 +58,37 @@ def test_a_score_at_the_threshold_is_on():
         less = parsing(video=below, audio=below, visual=below)
         assert on(decode(less, gate=gate)) == (False, False)
         assert on(decode(half, gate=gate, threshold=0.51)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"video": None}, "video of its parsing is NoneType; expected (1, 25)"),
+        (
+            {"audio": torch.zeros(1, 10, 25)},
+            "audio of its parsing is (1, 10, 25); expected (1, 25)",
+        ),
+        ({"segment_visual": torch.zeros(1, 25, 10)}, "is (1, 25, 10); expected (1, 10, 25)"),
+        (
+            {"segment_audio": torch.full((1, 10, 25), -3.0)},
+            "segment_audio of its parsing holds -3;",
+        ),
+        ({"visual": torch.full((1, 25), torch.nan)}, "visual of its parsing holds nan; expected"),
+        ({"visual": torch.full((1, 25), torch.inf)}, "visual of its parsing holds inf; expected"),
+        ({"audio": None}, "lacks a field; audio and segment_audio go together"),
+        (dict.fromkeys(("audio", "visual", "segment_audio", "segment_visual")), "lacks a field"),
+    ],
+)
+def test_what_is_no_parsing_is_told_by_its_field(wrong, sentence):
+    check_parsing(parsing(video=1.5), videos=1, network="Net")
+    check_parsing(parsing()._replace(audio=None, segment_audio=None), videos=1, network="Net")
+    with pytest.raises(AvvpError, match=re.escape(sentence)):
+        check_parsing(parsing()._replace(**wrong), videos=1, network="Net")
+
+
+def test_a_network_that_returns_something_else_is_told_so():
+    with pytest.raises(AvvpError, match=r"Net returns a Tensor; expected an avvp\.Parsing"):
+        check_parsing(torch.zeros(1, 25), videos=1, network="Net")
 
 
 def test_each_gate_asks_its_own_probability():

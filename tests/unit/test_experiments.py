@@ -330,6 +330,12 @@ def test_a_file_whose_test_split_is_not_annotated_cannot_be_scored(tmp_path):
         )
 
 
+def test_a_profile_that_shows_results_trains_nothing(tmp_path):
+    with pytest.raises(AvvpError, match="'published' shows committed results and trains nothing"):
+        run(REGISTRY["reference/linear"], profile=PROFILES["published"], runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_that_are_not_there_are_answered_with_those_that_are():
     with pytest.raises(AvvpError, match="no profile 'huge'; choose one of published, smoke"):
         get_profile("huge")

@@ -1,6 +1,7 @@
 """``avvp reproduce``: what is missing, whatever happens in between."""
 
 import errno
+import importlib
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from avvp.devices import choose_device, describe_device
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, REGISTRY, Experiment, is_current, open_source, run
 from avvp.fan_out import Job, Outcome, _measured, in_waves, reproduce
+from avvp.models import MODELS
 from avvp.results import Published, find_runs, publish, read_arrays, read_run
 from avvp.time_left import Task
 from avvp.training import TrainingConfig
@@ -323,6 +325,73 @@ def test_on_a_file_only_the_oracle_is_left_out(monkeypatch, reproduce_here, tmp_
     assert sorted(done.made) == [f"{name} seed 1" for name in names[:3]]
     assert done.left_out == {"reference/oracle": "it knows only the simulator"}
     assert not done.failed
+
+
+def test_a_file_takes_no_place_of_another_one_of_its_name(reproduce_here, roots, tmp_path):
+    files = [tmp_path / folder / "mine.h5" for folder in ("first", "second")]
+    for file in files:
+        splits = {split: load("smoke", split) for split in SPLITS}
+        write_videos(file, splits, {"source": "LLP", "folder": file.parent.name})
+    only = {"only": "reference/linear"}
+    assert reproduce_here(data=str(files[0]), **only).made
+    path = find(roots, "reference/linear")
+    before = path.read_bytes()
+    with pytest.raises(AvvpError, match=r"seed-1.json was made on other data that was called mine"):
+        reproduce_here(data=str(files[1]), **only)
+    with pytest.raises(AvvpError, match=r"delete .*runs/mine.h5"):
+        run(
+            REGISTRY["reference/linear"],
+            profile=PROFILES["smoke"],
+            data=str(files[1]),
+            runs=roots["runs"],
+        )
+    assert path.read_bytes() == before
+    assert not reproduce_here(data=str(files[0]), **only).made
+    assert reproduce_here(data=str(files[1]), **only, runs=tmp_path / "others").made
+
+
+OWN_METHOD = """
+if __name__ == "__main__":
+    from pathlib import Path
+
+    from avvp.fan_out import reproduce
+
+    after = Experiment("mine/after", "After", model="surest", training=None, after=ENTRY.name)
+    REGISTRY[after.name] = after
+    here = Path(__file__).parent
+    options = {"profile": "smoke", "only": "mine/*", "seeds": 2, "device": "cpu", "jobs": 2}
+    for _ in range(2):
+        print(reproduce(**options, runs=here / "runs", results=here / "results", progress=False))
+"""
+
+
+def test_a_method_of_ones_own_goes_to_the_workers_too(tmp_path):
+    """Its classes are those of a script, which no worker can import."""
+    example = Path("examples/add_a_method.py").read_text(encoding="utf-8")
+    script = tmp_path / "mine.py"
+    script.write_text(example.partition("if __name__")[0] + OWN_METHOD, encoding="utf-8")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made, again = done.stdout.splitlines()
+    assert "failed={}" in made and "not_run={}" in made
+    assert all(
+        f"mine/{name} seed {seed}" in made for name in ("surest", "after") for seed in (1, 2)
+    )
+    assert "made=[], present=4" in again
+    codes = {run.configuration["code"] for run in find_runs(tmp_path / "runs").values()}
+    assert len(codes) == 1
+
+
+def test_an_error_in_a_method_of_ones_own_names_its_file(monkeypatch, reproduce_here, tmp_path):
+    (tmp_path / "my_network.py").write_text(
+        "import torch\n\n\nclass Mine(torch.nn.Linear):\n    def __init__(self):\n"
+        "        super().__init__(3, -1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(MODELS, "mine", importlib.import_module("my_network").Mine)
+    monkeypatch.setitem(REGISTRY, "mine/mine", Experiment("mine/mine", "Mine", model="mine"))
+    (told,) = reproduce_here(only="mine/mine").failed.values()
+    assert told.startswith("RuntimeError: ") and told.endswith("(my_network.py:6)")
 
 
 def test_a_committed_first_stage_without_weights_is_trained_again(reproduce_here, roots):

@@ -199,6 +199,15 @@ def test_what_cannot_be_trained_together_says_why(videos, tmp_path):
         train("stpn", videos, tmp_path, config=TunedTraining(epochs=1, patience=3))
 
 
+def test_networks_without_probabilities_are_not_trained(videos, tmp_path):
+    networks = networks_of("linear")
+    with torch.no_grad():
+        networks[0].visual.weight.fill_(torch.nan)
+    with pytest.raises(AvvpError, match=r"LinearMeanPooling: .* of its parsing holds nan"):
+        train("last", videos, tmp_path, networks=networks)
+    assert not list(tmp_path.rglob("*.pt"))
+
+
 def of_one(each):
     """The content of a checkpoint from before network and targets were kept."""
     return {k: v for k, v in each.items() if k not in ("network", "targets")}

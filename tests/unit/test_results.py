@@ -20,6 +20,7 @@ from avvp.results import (
     publish,
     read_arrays,
     read_run,
+    root_of,
     run_hash,
     summarise,
     write_run,
@@ -167,7 +168,7 @@ def test_an_outgrown_run_replaces_none_and_is_replaced(roots):
     path = write_run(roots["runs"], old, ARRAYS)
     committed = write_run(roots["results"], new, ARRAYS)
     done = publish("*", current=current, **roots)
-    assert done.skipped == {path: "the registry or the simulator has outgrown it"}
+    assert done.skipped == {path: "the registry or the simulator has outgrown it, or lacks it"}
     assert read_run(committed) == new
 
     write_run(roots["runs"], new, ARRAYS)
@@ -185,7 +186,7 @@ def test_the_command_says_what_it_skipped_and_why(roots, monkeypatch, capsys):
     assert main(["results", "publish", "*", *folders]) == 0
     copied, skipped, counts = capsys.readouterr().out.splitlines()
     assert copied == str(roots["results"] / "sim/medium/han/han/seed-2.json")
-    assert skipped == f"skipped: {old}: the registry or the simulator has outgrown it"
+    assert skipped == f"skipped: {old}: the registry or the simulator has outgrown it, or lacks it"
     assert counts == "1 runs published, 0 were there, 1 skipped."
 
 
@@ -261,7 +262,7 @@ def _damage_json(path: Path, change) -> None:
     [
         (lambda c: c.pop("seed"), "no entry 'seed'"),
         (lambda c: c.update(schema=99), "schema 99"),
-        (lambda c: c.pop("schema"), "schema None"),
+        (lambda c: c.pop("schema"), "has no schema, so it is not"),
         (lambda c: c.update(seed="one"), "'seed' is 'one', expected int"),
         (lambda c: c.update(seed=True), "'seed' is True, expected int"),
         (lambda c: c.update(hallo=1), "unknown entry 'hallo'"),
@@ -315,3 +316,20 @@ def test_numbers_that_json_does_not_know_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_run(tmp_path, made(seconds=float("nan")), ARRAYS)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_is_no_run_is_not_to_be_deleted(tmp_path):
+    for name, content in (("llp.h5", b"\x89HDF"), ("other.json", b"{}")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(AvvpError, match="is not the JSON file of a run") as error:
+            read_run(tmp_path / name)
+        assert name in str(error.value) and "delete" not in str(error.value)
+
+
+def test_a_run_that_was_moved_does_not_say_where_all_runs_are(tmp_path):
+    path = write_run(tmp_path / "runs", made(), ARRAYS)
+    assert root_of(path, made()) == tmp_path / "runs"
+    for name in ("seed-1.json", "sim/medium/other/han/seed-1.json"):
+        moved = tmp_path / "elsewhere" / name
+        with pytest.raises(AvvpError, match=r"in \.\.\./sim/medium/han/han/seed-1.json; .*--runs"):
+            root_of(moved, made())

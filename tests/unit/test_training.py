@@ -466,6 +466,34 @@ def test_dropout_acts_in_training_and_not_in_evaluation(videos):
     assert torch.equal(one, other)
 
 
+class Logits(nn.Module):
+    """A network without its sigmoid, which draws numbers whatever its mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = build("linear")
+
+    def forward(self, *features):
+        parsing = self.inner(*features)
+        noise = torch.rand(())
+        return parsing._replace(segment_audio=(parsing.segment_audio * 0.9).logit() - 9 * noise)
+
+
+def test_a_network_without_probabilities_is_not_trained(videos, tmp_path):
+    with pytest.raises(AvvpError, match="Logits: segment_audio of its parsing holds -"):
+        run(videos, tmp_path, network=Logits())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_look_at_a_network_draws_no_number_and_leaves_its_mode(videos):
+    network = Logits().train()
+    drawn = torch.get_rng_state()
+    with pytest.raises(AvvpError, match="Logits"):
+        training.check_network(network, videos)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert network.training
+
+
 def test_predict_keeps_order_and_mode(videos):
     network = small().train()
     whole = predict(network, videos, batch_size=24)
