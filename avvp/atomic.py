@@ -4,7 +4,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+from avvp.errors import AvvpError
 
 
 @contextmanager
@@ -13,8 +16,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     When the block raises (disk full, Ctrl-C, bad input) the temporary file is removed and whatever
     stood at ``path`` before is left as it was.
+
+    Raises:
+        AvvpError: see :func:`check_file`.
     """
     path = Path(path)
+    check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
@@ -30,6 +37,37 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file(path: str | Path) -> None:
+    """Whether :func:`atomic_path` could write there: to be asked before minutes of work.
+
+    Raises:
+        AvvpError: a folder is there, or nothing can be written to the one that it would lie in.
+    """
+    path = Path(path)
+    check_folder(path.parent)
+    if path.is_dir():
+        raise AvvpError(f"{path} is a folder; name a file to write.")
+
+
+def check_folder(folder: str | Path) -> None:
+    """Whether files could be written to a folder, which need not be there yet.
+
+    Raises:
+        AvvpError: they could not.
+    """
+    folder = Path(folder)
+    may = partial(os.access, effective_ids=os.access in os.supports_effective_ids)
+    # What lies in a folder that may not be entered counts as not there.
+    there = next((path for path in (folder, *folder.parents) if may(path, os.F_OK)), folder)
+    if not there.is_dir():
+        raise AvvpError(f"{there} is no folder; name another place than {folder}.")
+    if not may(there, os.W_OK | os.X_OK):
+        raise AvvpError(
+            f"Nothing can be written to {there}, which is read-only for this user; change that, or "
+            "name another place."
+        )
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

@@ -25,6 +25,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
+    from avvp.atomic import check_file
     from avvp.bench import bench, bench_tables, write_bench
     from avvp.errors import AvvpError
 
@@ -32,6 +33,8 @@ def _bench(options: argparse.Namespace) -> None:
         raise AvvpError(f"--seeds is {min(options.seeds)}; it must be at least 1.")
     if not 0 <= options.seconds < math.inf:
         raise AvvpError(f"--seconds is {options.seconds:g}; it must be a number from 0 on.")
+    if options.json:
+        check_file(options.json)
     content = bench(
         device=options.device,
         seeds=options.seeds,

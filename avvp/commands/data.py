@@ -116,6 +116,7 @@ def _print_problems(problems: Sequence[Any]) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
+    from avvp.atomic import check_file
     from avvp.data.annotations import read_annotations
     from avvp.data.simulate import PROFILE_SIZES, SPLITS, VERSION, SimulatorConfig, simulate
     from avvp.data.store import check_name
@@ -123,6 +124,7 @@ def _simulate(options: argparse.Namespace) -> None:
     from avvp.errors import AvvpError
 
     check_name(options.out)  # before anything is simulated
+    check_file(options.out)
     if options.profile not in PROFILE_SIZES:
         raise AvvpError(
             f"no profile is called {options.profile!r}; choose one of {', '.join(PROFILE_SIZES)}."
@@ -221,10 +223,12 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
+    from avvp.atomic import check_folder
     from avvp.errors import AvvpError
     from avvp.extraction.extract import extract_folder, find_videos, load_networks
 
     count = len(find_videos(options.videos))  # before 660 MB are fetched
+    check_folder(options.out)
     networks = load_networks(options.weights, device=options.device)
     report = extract_folder(options.videos, options.out, networks)
     for line in (*report.notes, *report.problems):
@@ -239,8 +243,10 @@ def _extract(options: argparse.Namespace) -> None:
 
 
 def _statistics(options: argparse.Namespace) -> None:
+    from avvp.atomic import check_file
     from avvp.data.annotations import read_annotations
     from avvp.data.statistics import measure, write_statistics
 
+    check_file(options.out)
     write_statistics(options.out, measure(read_annotations(options.annotations)))
     print(f"wrote {options.out}")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from avvp.atomic import check_file
 from avvp.data.annotations import read_annotations
 from avvp.oddities import measure_oddities, write_oddities
 
@@ -16,6 +17,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 
 def _oddities(options: argparse.Namespace) -> None:
+    check_file(options.out)
     measured = measure_oddities(read_annotations(options.annotations))
     write_oddities(options.out, measured)
     for split, content in measured["splits"].items():

@@ -48,14 +48,13 @@ def _predict(options: argparse.Namespace) -> None:
     trained = read_pretrained(options.checkpoint, device=choose_device(options.device))
     thumbnails: tuple[bytes, ...] = ()
     if options.source.is_dir():
-        clips = [parse_clip(trained, n, f) for n, f in read_features(options.source).items()]
+        features = read_features(options.source)
+        if len(features) > 1 and options.figure:
+            raise AvvpError(f"{options.source} holds {len(features)} clips; --figure is for one.")
+        clips = [parse_clip(trained, name, arrays) for name, arrays in features.items()]
     else:
         clip, thumbnails = _from_video(options, trained)
         clips = [clip]
-    if len(clips) > 1 and (options.figure or options.html):
-        raise AvvpError(
-            f"{options.source} holds {len(clips)} clips; --figure and --html are for one."
-        )
     for clip in clips:
         print(table(clip))
     if options.format:
@@ -68,10 +67,13 @@ def _predict(options: argparse.Namespace) -> None:
 
         about = f"Parsed by {trained.experiment} ({options.checkpoint})."
         write_text(options.html, clip_page(clips[0], options.source, about=about))
+        print(f"wrote {options.html}")
 
 
 def _check(options: argparse.Namespace) -> None:
     """Say what cannot work before anything is computed."""
+    from avvp.atomic import check_file
+
     if not options.source.exists():
         raise AvvpError(f"{options.source} is not there; name a video or a folder of features.")
     if bool(options.format) != bool(options.out):
@@ -89,6 +91,9 @@ def _check(options: argparse.Namespace) -> None:
         from avvp.exchange import check_target
 
         check_target(options.out, form=FORMATS[options.format], scores=False)
+    files = [options.figure, options.html, options.out if options.format == "json" else None]
+    for path in filter(None, files):
+        check_file(path)
 
 
 def _from_video(

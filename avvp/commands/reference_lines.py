@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from avvp.atomic import check_file
 from avvp.data.annotations import read_annotations
 from avvp.reference_lines import LINES, measure, write_lines
 
@@ -16,6 +17,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
 
 
 def _reference_lines(options: argparse.Namespace) -> None:
+    check_file(options.out)
     measured = measure(read_annotations(options.annotations))
     write_lines(options.out, measured)
     for split, content in measured["splits"].items():

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from avvp.atomic import atomic_path
+from avvp.atomic import atomic_path, check_file
 from avvp.data.annotations import AnnotatedSplit, Annotations, Split, read_annotations
 from avvp.data.store import FEATURES, check_name
 from avvp.data.store_writer import StoreWriter
@@ -144,11 +144,12 @@ def import_features(
     Raises:
         FeatureProblems: files are missing or damaged and ``allow_missing`` is not set; no file is
             left.
-        AvvpError: ``out`` does not end as a data file does, a folder is not there, two videos would
-            share feature files, or the disk is full.
+        AvvpError: ``out`` does not end as a data file does or can't be written, a folder is not
+            there, two videos would share feature files, or the disk is full.
     """
     features, out = Path(features), Path(out)
     check_name(out)
+    check_file(out)
     labelled = read_annotations(annotations)
     _refuse_missing_folders(features)
     _refuse_shared_names(labelled)

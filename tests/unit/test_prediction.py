@@ -232,6 +232,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_sentence(case, packed, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("avvp.prediction.parse_clip", lambda *_: pytest.fail("the work began"))
     Path("text.mp4").write_text("no video\n")
     Path("empty").mkdir()
     arguments, told = BAD[case]
@@ -274,6 +275,7 @@ def test_a_video_is_parsed_drawn_and_put_on_a_page(packed, film, tmp_path, capsy
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "is longer than 10 s" in printed and "zwölf Töne.mp4" in printed
+    assert printed.splitlines()[-2:] == [f"wrote {figure}", f"wrote {page}"]
     assert Image.open(figure).size[0] > 1000
     assert "data:video/mp4;base64," in page.read_text() and "reference/linear" in page.read_text()
 
