@@ -10,14 +10,18 @@ csv      ``events.csv``: :data:`COLUMNS` and ``modality``             spreadshee
 parquet  ``events.parquet``: the same                                 pandas, Arrow, DuckDB
 ======== ============================================================ ==========================
 
-A modality that a method does not parse has no file, and no rows. What is written is read back as it
-was. What another system wrote need not count whole seconds: **a second is on if the events of a
-class cover at least half of it**, exactly half included. Events of one class that overlap, touch or
-stand there twice are merged first.
+A modality that a method does not parse has no file, and no rows. A row with a filename and nothing
+else says that there is no event in that video; in a table it may name a modality, or none. Hidden
+files, such as ``.DS_Store``, are passed over. What is written is read back as it was. What another
+system wrote need not count whole seconds: **a second is on if the events of a class cover at least
+half of it**, exactly half included. Events of one class that overlap, touch or stand there twice
+are merged first.
 """
 
+import csv
+import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -29,7 +33,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from avvp.atomic import atomic_path, write_text
+from avvp.atomic import atomic_path, check_folder, write_text
 from avvp.data.annotations import check_class, read_rows
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, LABELS, SEGMENTS, Modality, segments_to_runs
@@ -39,7 +43,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 BOTH: tuple[Modality, ...] = get_args(Modality)
 
 COLUMNS = ("filename", "onset", "offset", "event_label")
-"""Of an event, times in seconds. A row with a filename and nothing else: no event in that video."""
+"""Of an event, times in seconds."""
+_TABLE = (*COLUMNS, "modality")
 HALF = Decimal("0.5")
 """How much of a second events have to cover."""
 _CUE_TIME = re.compile(r"(?:(\d+):)?([0-5]\d):([0-5]\d\.\d{3})")
@@ -80,7 +85,7 @@ class _Event(NamedTuple):
     """As it stands in a file; three empty fields say that the video has none."""
 
     path: Path
-    row: int  # 0: the file itself
+    row: int  # a line of the file, a row of a parquet table from 1 on; 0: the file itself
     video: str
     onset: str
     offset: str
@@ -146,7 +151,7 @@ def write_predictions(
     """
     folder = Path(folder)
     check_target(folder, form=form, scores=bool(scores))
-    odd = next((video for video in predictions.ids if Path(video).name != video), None)
+    odd = next((video for video in predictions.ids if not _names_file(video)), None)
     if odd is not None and form not in ("csv", "parquet"):
         raise AvvpError(f"{odd!r} can't be the name of a file; choose csv or parquet.")
     if form == "dcase":
@@ -189,6 +194,7 @@ def check_target(folder: Path, *, form: Format, scores: bool) -> None:
         raise AvvpError(f"{form} has no place for probabilities; choose dcase, csv or parquet.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AvvpError(f"{folder} is there and not empty; name another folder.")
+    check_folder(folder)
     if form == "parquet":
         _require_pyarrow()
 
@@ -300,9 +306,9 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _text(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_bytes().decode("utf-8-sig")  # with the ends of lines that it has
     except UnicodeDecodeError as error:
         raise AvvpError(f"{path} is not UTF-8 text (byte {error.start}).") from None
 
@@ -313,41 +319,68 @@ def _read_dcase(folder: Path, modality: Modality) -> Iterator[_Event]:
         yield _Event(path, row, *(field.strip() for field in fields))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+class _Table(NamedTuple):
+    columns: Sequence[str]
+    rows: Iterable[tuple[int, Sequence[str]]]  # each with where it stands
+
+
+def _read_csv(path: Path) -> _Table:
+    # Not by pandas, which takes a field too many for an index and shifts the others.
+    lines = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    begin = 1  # a field in quotes may go on in the next line
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise AvvpError(f"{path} is not a table with commas: {reason}.") from None
+        for fields in lines:
+            if fields:
+                rows.append((begin, fields))
+            begin = lines.line_num + 1
+    except csv.Error as error:
+        raise AvvpError(
+            f"{path}, row {begin}: not a row of a table with commas ({error}); repair the row."
+        ) from None
+    if not rows:
+        raise AvvpError(f"{path} is empty; it must start with the line {','.join(_TABLE)}.")
+    (_, header), *rows = rows
+    for row, fields in rows:
+        if len(fields) != len(header):
+            raise AvvpError(
+                f"{path}, row {row}: {len(header)} comma-separated fields are expected, and there "
+                f"{'is' if len(fields) == 1 else 'are'} {len(fields)}; repair the row."
+            )
+    return _Table(header, rows)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path) -> _Table:
     arrow = _require_pyarrow()
-    try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except (arrow.ArrowException, OSError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise AvvpError(f"{path} is damaged or no parquet file: {reason}.") from None
+    with path.open("rb") as file:
+        try:
+            table = pd.read_parquet(file, engine="pyarrow")
+        except (arrow.ArrowException, OSError) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise AvvpError(f"{path} is damaged or no parquet file: {reason}.") from None
+    # Nothing, not a number and not a time are how a table says that a field is empty.
+    table = table.astype(object).where(table.notna(), "")
+    rows = (tuple(map(str, row)) for row in table.itertuples(index=False))
+    return _Table(list(map(str, table.columns)), enumerate(rows, start=1))
 
 
 def _read_table(
-    folder: Path, modality: Modality, *, ending: str, read: Callable[[Path], pd.DataFrame]
+    folder: Path, modality: Modality, *, ending: str, read: Callable[[Path], _Table]
 ) -> Iterator[_Event]:
     path = _file(folder / f"events.{ending}")
     table = read(path)
-    columns = (*COLUMNS, "modality")
-    lacking = [column for column in columns if column not in table]
+    lacking = [column for column in _TABLE if column not in table.columns]
     if lacking:
         raise AvvpError(
             f"{path}: the column {', '.join(map(repr, lacking))} is missing; expected "
-            f"{', '.join(columns)}, found {', '.join(map(str, table.columns))}."
+            f"{', '.join(_TABLE)}, found {', '.join(table.columns)}."
         )
-    # The header is row 1.
-    for row, values in enumerate(table[list(columns)].itertuples(index=False), start=2):
-        *event, name = (str(value).strip() for value in values)
-        if name not in BOTH:
+    places = [table.columns.index(column) for column in _TABLE]
+    for row, fields in table.rows:
+        *event, name = (fields[place].strip() for place in places)
+        if name not in BOTH and (name or any(event[1:])):
             raise AvvpError(f"{path}, row {row}: modality is {name!r}, not audio or visual.")
-        if name == modality:
+        if name == modality or not name:
             yield _Event(path, row, *event)
 
 
@@ -359,6 +392,8 @@ def _tracks(folder: Path, modality: Modality, ending: str) -> Iterator[Path]:
             "that parses one modality is scored with --modality."
         )
     for path in sorted((folder / modality).iterdir()):
+        if path.name.startswith("."):
+            continue
         if path.suffix != ending:
             raise AvvpError(f"{path} is no {ending} file; keep other files elsewhere.")
         yield path
@@ -367,7 +402,7 @@ def _tracks(folder: Path, modality: Modality, ending: str) -> Iterator[Path]:
 def _read_audacity(folder: Path, modality: Modality) -> Iterator[_Event]:
     for path in _tracks(folder, modality, ".txt"):
         yield _Event(path, 0, path.stem, "", "", "")  # is it a video, even if it has no event?
-        for row, line in enumerate(_text(path), start=1):
+        for row, line in enumerate(_text(path).splitlines(), start=1):
             # A line with a backslash holds the frequencies of the label before it.
             if not line.strip() or line.startswith("\\"):
                 continue
@@ -383,7 +418,7 @@ def _read_audacity(folder: Path, modality: Modality) -> Iterator[_Event]:
 def _read_webvtt(folder: Path, modality: Modality) -> Iterator[_Event]:
     for path in _tracks(folder, modality, ".vtt"):
         yield _Event(path, 0, path.stem, "", "", "")
-        lines = _text(path)
+        lines = _text(path).splitlines()
         if not lines or lines[0].split()[:1] != ["WEBVTT"]:
             raise AvvpError(f"{path}, row 1: a WebVTT file starts with WEBVTT.")
         times: tuple[str, str] | None = None
@@ -435,6 +470,11 @@ def _by_video(ids: Sequence[str], mask: Tensor) -> dict[str, list[tuple[int, int
     for run in segments_to_runs(mask):
         events[ids[run.video]].append((run.onset, run.offset, LABELS[run.label]))
     return {video: sorted(listed) for video, listed in events.items()}
+
+
+def _names_file(video: str) -> bool:
+    """Whether a file can be named after a video, and is not passed over when it is read."""
+    return Path(video).name == video and not video.startswith(".")
 
 
 def _label_track(events: Sequence[tuple[int, int, str]]) -> str:

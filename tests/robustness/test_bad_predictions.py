@@ -83,9 +83,14 @@ def test_a_file_that_is_no_table(content, expected, tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "is not a table with commas"),
-        (b"filename,onset\n\xff,0\n", "is not a table with commas"),
-        (b"a,b\n1,2\n1,2,3\n", "is not a table with commas"),
+        (b"", "is empty; it must start with the line filename,onset,"),
+        (b"\n\n", "is empty"),
+        (b"filename,onset\n\xff,0\n", "is not UTF-8 text (byte 15)"),
+        (b"a,b\n1,2\n1,2,3\n", "row 3: 2 comma-separated fields are expected, and there are 3"),
+        (b"a,b\n1,2,3\n4,5,6\n", "row 2: 2 comma-separated fields are expected, and there are 3"),
+        (b"a,b\n1\n", "row 2: 2 comma-separated fields are expected, and there is 1"),
+        (b'a,b\n1,"2\n3,4\n', "row 2: not a row of a table with commas"),
+        (b'a,b\n1,"2"3\n', "row 2: not a row of a table with commas"),
         (b"filename,onset,offset,event_label\n", "the column 'modality' is missing"),
     ],
 )
@@ -100,6 +105,10 @@ def test_a_damaged_csv(content, expected, tmp_path):
         (f"{VIDEO},0,1,Dog,smell", "row 2: modality is 'smell'"),
         (f"{VIDEO},0,,Dog,audio", "row 2: offset is '', not a number"),
         (f"{VIDEO},0,11,Dog,audio", "row 2: offset is 11; it must lie"),
+        (f"{VIDEO},0,1,Dog,", "row 2: modality is '', not audio or visual"),
+        ("nowhere,,,,", "row 2: 'nowhere' is no video of the test split"),
+        (f"\n\n{VIDEO},0,11,Dog,audio", "row 4: offset is 11"),
+        (f'{VIDEO},"0","1","Dog\n",audio\n{VIDEO},0,11,Dog,audio', "row 4: offset is 11"),
     ],
 )
 def test_a_row_of_a_csv_that_says_something_impossible(row, expected, tmp_path):

@@ -8,6 +8,7 @@ from avvp.atomic import atomic_path, check_file, check_folder, write_text
 from avvp.cli import main
 from avvp.data.features import import_features
 from avvp.errors import AvvpError
+from avvp.exchange import check_target
 from tests.unprivileged import unprivileged
 
 
@@ -62,6 +63,12 @@ def test_what_can_be_written_is_not_refused(tmp_path, monkeypatch):
         folder.chmod(0o500)  # the way there need not be writable
         write_text(folder / "mine" / "a" / "b.json", "text")
         assert (folder / "mine" / "a" / "b.json").read_text() == "text"
+
+
+def test_a_folder_for_events_is_looked_at_before_they_are_found(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    told = refusal(check_target, tmp_path / "notes.txt" / "a", form="csv", scores=False)
+    assert f"{tmp_path / 'notes.txt'} is no folder" in told
 
 
 def test_an_import_looks_at_its_target_before_it_reads(tmp_path):

@@ -137,6 +137,64 @@ def test_what_dcase_lists_besides_is_understood(tmp_path):
     assert again.nonzero().tolist() == [[0, 3, 0]]
 
 
+HEADER = "filename,onset,offset,event_label,modality\n"
+
+
+def test_what_spreadsheets_write_is_understood(tmp_path):
+    rows = (f"{IDS[0]},0,1,Dog,audio", "", f'"{IDS[1]}"," 1.0 ",2,"Dog",audio')
+    path = tmp_path / "events.csv"
+    path.write_bytes((HEADER + "\r\n".join(rows)).encode("utf-8-sig"))
+    found = read_predictions(tmp_path, IDS, form="csv", modalities=("audio",)).audio
+    assert found.nonzero().tolist() == [[0, 3, 0], [1, 3, 1]]
+    # Columns in another order, and one more, with commas and ends of lines in it.
+    columns = 'event_label,"a, b",modality,offset,onset,filename'
+    path.write_text(f'{columns}\nDog,"heard, \n""twice""",audio,1,0,{IDS[0]}', encoding="utf-8")
+    again = read_predictions(tmp_path, IDS, form="csv", modalities=("audio",)).audio
+    assert again.nonzero().tolist() == [[0, 3, 0]]
+
+
+def test_a_video_without_events_may_stand_in_a_table_of_text(tmp_path):
+    rows = f"{IDS[0]},0,1,Dog,audio\n{IDS[1]},,,,\n{IDS[2]},,,,visual\n"
+    (tmp_path / "events.csv").write_text(HEADER + rows)
+    found = read_predictions(tmp_path, IDS, form="csv")
+    assert found.audio.nonzero().tolist() == [[0, 3, 0]] and not found.visual.any()
+    assert found.tallies == {"audio": Tally(1, 0, 0), "visual": Tally(0, 0, 0)}
+
+
+@pytest.mark.parametrize("empty", [None, float("nan"), pd.NA, pd.NaT, ""])
+def test_a_video_without_events_may_stand_in_a_table_of_numbers(empty, tmp_path):
+    pytest.importorskip("pyarrow")
+    silent = dict.fromkeys(("onset", "offset", "event_label", "modality"), empty)
+    event = {"onset": 0.5, "offset": 1.5, "event_label": "Dog", "modality": "audio"}
+    rows = [{"filename": IDS[0]} | event, {"filename": IDS[1]} | silent]
+    rows.append(rows[1] | {"modality": "visual"})
+    table = pd.DataFrame(rows)
+    if isinstance(empty, str):
+        table = table.astype(str)
+    table.to_parquet(tmp_path / "events.parquet")
+    found = read_predictions(tmp_path, IDS, form="parquet")
+    assert found.audio.nonzero().tolist() == [[0, 3, 0], [0, 3, 1]] and not found.visual.any()
+    table["modality"] = [None, "audio", "audio"]
+    table.to_parquet(tmp_path / "events.parquet")
+    with pytest.raises(AvvpError, match=r"events.parquet, row 1: modality is '', not audio or vis"):
+        read_predictions(tmp_path, IDS, form="parquet")
+
+
+@pytest.mark.parametrize(("form", "ending"), [("audacity", ".txt"), ("webvtt", ".vtt")])
+def test_hidden_files_are_passed_over(form, ending, tmp_path):
+    mask = made_up()
+    write_predictions(tmp_path / "a", Predictions(IDS, mask, None, {}), form=form)
+    (tmp_path / "a" / "audio" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "a" / "audio" / f"._{IDS[0]}{ending}").write_bytes(b"\0\5\x16\7")
+    again = read_predictions(tmp_path / "a", IDS, form=form, modalities=("audio",))
+    assert again.audio.equal(mask)
+    hidden = Predictions((".a", *IDS[1:]), mask, None, {})
+    with pytest.raises(
+        AvvpError, match=r"'\.a' can't be the name of a file; choose csv or parquet"
+    ):
+        write_predictions(tmp_path / "b", hidden, form=form)
+
+
 def test_label_tracks_of_other_programs_are_understood(tmp_path):
     (tmp_path / "audio").mkdir()
     path = tmp_path / "audio" / f"{IDS[0]}.txt"
