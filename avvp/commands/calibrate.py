@@ -14,7 +14,7 @@ def add_commands(groups: argparse._SubParsersAction) -> None:
     command.add_argument("--folder", type=Path, default=Path("results/calibration"))
     command.add_argument("--trials", type=int, default=1, help="trials to add (search)")
     command.add_argument("--worker", type=int, default=0, help="number of this process (search)")
-    command.add_argument("--point", type=json.loads, help="parameters, as JSON")
+    command.add_argument("--point", metavar="JSON", help="parameters, as a JSON object")
     command.add_argument("--device", default="auto")
     command.set_defaults(run=_calibrate)
 
@@ -23,29 +23,33 @@ def _calibrate(options: argparse.Namespace) -> None:
     # scikit-learn takes a second to import: only who calibrates waits for it.
     from avvp.calibration import confirm, nearest, read_log, search
 
-    if options.point is not None:
-        _check_point(options.point)
+    named = None if options.point is None else _read_point(options.point)
     if options.action == "search":
         search(
             options.folder,
             trials=options.trials,
             worker=options.worker,
-            point=options.point,
+            point=named,
             device=options.device,
         )
         return
     logs = [read_log(options.folder / f"{name}.jsonl") for name in ("trials", "confirmations")]
-    if options.point is None and not logs[0]:
+    if named is None and not logs[0]:
         raise AvvpError(
             f"{options.folder / 'trials.jsonl'} has no trial to confirm; search first, or name a "
             "point with --point."
         )
-    point = options.point or _searched(nearest(*logs)["config"])
+    point = named or _searched(nearest(*logs)["config"])
     confirm(options.folder, point, device=options.device)
 
 
-def _check_point(point: object) -> None:
+def _read_point(text: str) -> dict[str, float]:
     from avvp.calibration import SEARCHED
+
+    try:
+        point = json.loads(text)
+    except (ValueError, RecursionError):
+        point = None
 
     def fits(name: str, value: object) -> bool:
         if name not in SEARCHED or type(value) not in (int, float):
@@ -56,9 +60,10 @@ def _check_point(point: object) -> None:
     if not isinstance(point, dict) or not point or not all(fits(*pair) for pair in point.items()):
         ranges = (f"{name} ({low:g} to {high:g})" for name, (low, high) in SEARCHED.items())
         raise AvvpError(
-            f"--point is {json.dumps(point)}; it must be a JSON object with numbers for some of "
-            f"{', '.join(ranges)}."
+            f"--point is {' '.join(text.split())}; it must be a JSON object with numbers for some "
+            f"of {', '.join(ranges)}."
         )
+    return point
 
 
 def _searched(config: dict) -> dict[str, float]:

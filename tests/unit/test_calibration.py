@@ -101,7 +101,11 @@ def test_the_procedure_ends(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "point", ["[1]", "3", "{}", '{"nope": 1}', '{"smear": "0.1"}', '{"smear": 9}', '{"smear": NaN}']
+    "point",
+    [
+        *("[1]", "3", "{}", '{"nope": 1}', '{"smear": "0.1"}', '{"smear": 9}', '{"smear": NaN}'),
+        *("{bad", "", "smear=0.1", '{"smear": 0.1', "[" * 9999),
+    ],
 )
 @pytest.mark.parametrize("action", ["search", "confirm"])
 def test_a_point_that_cannot_be_tried_is_one_sentence(action, point, tmp_path, capsys):
