@@ -53,6 +53,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
         if options.annotations is not None:
             raise AvvpError("--checkpoint is scored on the videos of --data, not on --annotations.")
+        if not options.checkpoint.exists():
+            raise AvvpError(f"{options.checkpoint} is not there; name a file of weights.")
         seen = predict_checkpoint(options)
         ids, truth = seen.videos.ids, _truth(options, seen.videos)
         decided = decode(seen.parsing, threshold=seen.thresholds, gate=seen.gate)

@@ -249,6 +249,13 @@ def test_a_run_in_another_world_is_exported_and_packed_as_it_is(tiny, tmp_path, 
     assert (tmp_path / "b" / "model.safetensors").is_file()
 
 
+def test_a_checkpoint_that_is_not_there_is_nothing_to_delete(tmp_path, capsys):
+    words = ("--checkpoint", tmp_path / "no.pt", "--experiment", "han/han", "--data", "sim")
+    assert run(*words, "--profile", "smoke") == 2
+    told = capsys.readouterr().err
+    assert told == f"avvp: {tmp_path / 'no.pt'} is not there; name a file of weights.\n"
+
+
 def test_a_checkpoint_is_not_scored_on_annotations_and_predictions_on_something(llp, capsys):
     folder, _ = llp
     words = ("--checkpoint", folder / "a.pt", "--annotations", folder / "annotations")
