@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avvp.atomic import atomic_path, write_text
+from avvp.atomic import atomic_path, check_folder, write_text
+from avvp.devices import choose_device
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, Gate, Thresholds
 from avvp.models.networks import build
@@ -57,11 +58,12 @@ def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> P
         card: Markdown; see :func:`avvp.model_card.model_card`.
 
     Raises:
-        AvvpError: the folder has files in it.
+        AvvpError: the folder has files in it, or takes none.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AvvpError(f"{folder} is there and not empty; name a new folder.")
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     header = {
         "format": "pt",
@@ -88,16 +90,22 @@ def _plain(cut: float | Tensor) -> float | list[float]:
 def read_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> Pretrained:
     """Read what :func:`write_pretrained` wrote: its folder, or the file of weights.
 
+    Args:
+        path: of the folder, or of the file of weights in it.
+        device: to put the network on; see :func:`avvp.devices.choose_device`.
+
     Raises:
-        AvvpError: there is no such file, it is damaged, it was not written by this package, or it
-            holds another network or another number of classes.
+        AvvpError: there is no such file or device, the file can't be read or is damaged, it was not
+            written by this package, or it holds another network, another number of classes or
+            weights that are not finite.
     """
-    path = Path(path)
+    path, device = Path(path), choose_device(str(device))
     if path.is_dir():
         path = path / WEIGHTS
     if not path.is_file():
         raise AvvpError(f"{path} is not there; name a folder that `avvp pack` made.")
     try:
+        path.open("rb").close()  # of a file it may not open, safetensors says that there is none
         with safe_open(path, framework="pt", device=str(device)) as file:
             header = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -105,6 +113,10 @@ def read_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> 
         raise AvvpError(
             f"{path} is no safetensors file, or a damaged one ({error}); a checkpoint of the "
             "papers' authors is read by avvp.models.load_released."
+        ) from None
+    except OSError as error:
+        raise AvvpError(
+            f"{path} can't be read ({error.strerror or error}); change that, or name another file."
         ) from None
     said = _read_header(header, path)
     try:
@@ -189,6 +201,11 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
                 f"options has {tuple(value.shape)}."
             )
     network.load_state_dict(state)
+    for entry, value in network.state_dict().items():
+        if not value.isfinite().all():
+            raise AvvpError(
+                f"{path}: {entry} holds values that are not finite; pack the run again."
+            )
 
 
 def from_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> nn.Module:
@@ -196,7 +213,7 @@ def from_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> 
 
     Args:
         path: of the folder, or of the file of weights in it.
-        device: to put it on.
+        device: to put it on; see :func:`avvp.devices.choose_device`.
 
     Raises:
         AvvpError: see :func:`read_pretrained`.

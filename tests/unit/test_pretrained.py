@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from avvp.data import SimulatorConfig, load
+from avvp.devices import choose_device, device_of
 from avvp.errors import AvvpError
 from avvp.events import Thresholds
 from avvp.experiments import REGISTRY, predict_again, run
@@ -23,6 +24,7 @@ from avvp.models.released import released_name
 from avvp.registry import PROFILES
 from avvp.results import read_arrays, read_run, root_of, run_path
 from avvp.training import predict, seeded
+from tests.unprivileged import unprivileged
 
 OPTIONS = {"depths": [1, 1, 1], "width": 16}
 
@@ -145,6 +147,46 @@ def test_what_is_no_safetensors_file_is_one_sentence(tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(AvvpError, match="or a damaged one"):
         from_pretrained(path)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", torch.device("cuda", 99), "tpu"])
+def test_a_device_that_is_not_there_is_one_sentence(device, tmp_path):
+    shared(tmp_path / "a")
+    with pytest.raises(AvvpError, match=rf"device '{device}' is not on this machine; it has"):
+        from_pretrained(tmp_path / "a", device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+def test_a_device_is_chosen_as_everywhere(device, tmp_path):
+    shared(tmp_path / "a")
+    network = from_pretrained(tmp_path / "a", device=device)
+    assert device_of(network).type == choose_device(str(device)).type
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_one_sentence(number, tmp_path):
+    shared(tmp_path / "a")
+    spoil(tmp_path / "a" / WEIGHTS, tensors={"audio_token": torch.full((25, 16), number)})
+    with pytest.raises(
+        AvvpError, match=r"model.safetensors: audio_token holds values that are not fin"
+    ):
+        from_pretrained(tmp_path / "a")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged():
+    with unprivileged() as folder:
+        shared(folder / "a")
+        (folder / "a" / WEIGHTS).chmod(0)
+        with pytest.raises(
+            AvvpError, match=r"model.safetensors can't be read \(Permission denied\)"
+        ):
+            from_pretrained(folder / "a")
+
+
+def test_nothing_is_packed_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(AvvpError, match=r"notes.txt is no folder; name another place"):
+        shared(tmp_path / "notes.txt" / "a")
 
 
 @pytest.fixture(scope="module")
