@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,13 @@ DAMAGED = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeErro
 """What h5py raises on a file that is not as it should be: it has no exception of its own."""
 
 
+def shapes_of(*, annotated: bool) -> dict[str, tuple[int, ...]]:
+    """Array -> shape of what a file holds of a video, with masks of seconds if ``annotated``."""
+    shapes = {name: (SEGMENTS, width) for name, width in FEATURES.items()} | {"weak": (CLASSES,)}
+    masks = ("true_audio", "true_visual") if annotated else ()
+    return shapes | dict.fromkeys(masks, (CLASSES, SEGMENTS))
+
+
 def digest_of(labels: AnnotatedSplit, n: int, features: Mapping[str, np.ndarray]) -> bytes:
     """SHA-256 of everything about video ``n``; ``features`` are its own three arrays."""
     digest = hashlib.sha256(labels.ids[n].encode() + b"\0")
@@ -86,6 +94,18 @@ def fingerprint_of(provenance: str, digests: Mapping[Split, np.ndarray]) -> str:
         "splits": {name: hashlib.sha256(rows).hexdigest() for name, rows in digests.items()},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a number of videos to take that is none.
+
+    Raises:
+        AvvpError: it is below 1, or no whole number.
+    """
+    if limit is not None and (not isinstance(limit, Integral) or limit < 1):
+        raise AvvpError(
+            f"limit is {limit!r}; it must be a whole number from 1 on, or None for all."
+        )
 
 
 def check_name(path: Path) -> None:
@@ -110,6 +130,10 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             yield file
     except AvvpError:
         raise
+    except PermissionError:
+        raise AvvpError(
+            f"{path} can't be read (Permission denied); change that, or name another file."
+        ) from None
     except DAMAGED as error:
         raise AvvpError(
             f"{path} is damaged, truncated or no HDF5 file of avvp ({type(error).__name__} while "
@@ -132,10 +156,7 @@ def _check(path: Path, file: h5py.File) -> None:
         raise AvvpError(f"{path} was not finished; run the same import again to go on with it.")
     for name in _splits_of(file):
         group = file[name]
-        shapes = {stream: (SEGMENTS, width) for stream, width in FEATURES.items()}
-        shapes |= {"weak": (CLASSES,), "digest": (DIGEST_BYTES,)}
-        if "true_audio" in group:
-            shapes |= {key: (CLASSES, SEGMENTS) for key in ("true_audio", "true_visual")}
+        shapes = shapes_of(annotated="true_audio" in group) | {"digest": (DIGEST_BYTES,)}
         for key, shape in shapes.items():
             expected = (len(group["ids"]), *shape)
             if group[key].shape != expected:
@@ -226,9 +247,11 @@ def read_split(
         chunk: videos that are shuffled together, see :func:`avvp.data.videos.shuffled`.
 
     Raises:
-        AvvpError: the file or split is not there, is of another version, truncated or changed.
+        AvvpError: the file or split is not there, is of another version, truncated or changed, may
+            not be read, or ``limit`` is below 1.
     """
     path = Path(path)
+    check_limit(limit)
     with _opened(path) as file:
         _check(path, file)
         if split not in file:

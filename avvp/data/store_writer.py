@@ -16,6 +16,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import torch
 
 from avvp.atomic import atomic_path
 from avvp.data.annotations import AnnotatedSplit, Split
@@ -26,11 +27,13 @@ from avvp.data.store import (
     FEATURES,
     SCHEMA,
     SCHEMA_VERSION,
+    SPLITS,
     VIDEO_BYTES,
     check_name,
     digest_of,
     fingerprint_of,
     read_rows,
+    shapes_of,
 )
 from avvp.data.videos import Videos
 from avvp.errors import AvvpError
@@ -46,26 +49,25 @@ def write_videos(
 
     Args:
         path: the ``.h5`` file; one that is there is replaced.
-        splits: split -> videos, with pooled ``visual_2d``.
+        splits: split -> videos, with pooled ``visual_2d``; not every split need be there.
         provenance: where the data comes from; anything JSON can hold.
 
     Returns:
         the fingerprint of the file.
 
     Raises:
-        AvvpError: ``path`` does not end as a data file does, an array has another shape, or the
-            disk has not the space.
+        AvvpError: ``path`` does not end as a data file does, there is no split or one of another
+            name, a video has no name or stands there twice, an array has another shape or type or
+            is not finite, one of the two masks is missing, or the disk has not the space.
     """
     check_name(Path(path))
+    _check_names(splits)
     labels = {}
     for name, videos in splits.items():
-        for stream, width in FEATURES.items():
-            shape, expected = tuple(getattr(videos, stream).shape), (len(videos), SEGMENTS, width)
-            if shape != expected:
-                raise AvvpError(f"{stream} of {name} is {shape}; expected {expected} to write it.")
+        _check_arrays(name, videos)
         masks = (videos.weak, videos.true_audio, videos.true_visual)
         labels[name] = AnnotatedSplit(
-            videos.ids, *(None if mask is None else mask.cpu() for mask in masks)
+            videos.ids, *(None if mask is None else mask.cpu().contiguous() for mask in masks)
         )
     with atomic_path(path) as temporary, StoreWriter.create(temporary, labels, provenance) as file:
         for name, videos in splits.items():
@@ -242,6 +244,55 @@ class StoreWriter:
                         row = {s: values[place] for s, values in features.items()}
                         if digest_of(split, n, row) != self.digests[name][n].tobytes():
                             self.digests[name][n] = 0
+
+
+def _check_names(splits: Mapping[Split, Videos]) -> None:
+    """Refuse splits that are never looked for, and videos that can't be told apart by name."""
+    odd = [name for name in splits if name not in SPLITS]
+    if odd or not splits:
+        told = f"no split is called {odd[0]!r}" if odd else "there is no split to write"
+        raise AvvpError(f"{told}; a data file holds {', '.join(SPLITS)}, or some of them.")
+    seen: dict[str, str] = {}
+    for name, videos in splits.items():
+        for row, video in enumerate(videos.ids):
+            if not isinstance(video, str) or not video.strip() or not video.isprintable():
+                raise AvvpError(
+                    f"ids of {name}: row {row} is {video!r}; every video needs a name to write it."
+                )
+            if video in seen:
+                raise AvvpError(
+                    f"ids of {name}: row {row} is {video}, which stands in {seen[video]} already; "
+                    "remove one of the two."
+                )
+            seen[video] = name
+
+
+def _check_arrays(name: Split, videos: Videos) -> None:
+    """Refuse arrays that the reader would refuse, or nobody could train on."""
+    lacking = [mask for mask in ("true_audio", "true_visual") if getattr(videos, mask) is None]
+    if len(lacking) == 1:
+        raise AvvpError(f"{name} has no {lacking[0]}; give both masks of seconds, or neither.")
+    for array, shape in shapes_of(annotated=not lacking).items():
+        values, expected = getattr(videos, array), (len(videos), *shape)
+        if tuple(values.shape) != expected:
+            raise AvvpError(
+                f"{array} of {name} is {tuple(values.shape)}; expected {expected} to write it."
+            )
+        kind = torch.float32 if array in FEATURES else torch.bool
+        if values.dtype != kind:
+            raise AvvpError(f"{array} of {name} is {values.dtype}; expected {kind} to write it.")
+    for stream in FEATURES:
+        # Block by block: at once it would take as much memory again.
+        for start, block in zip(
+            range(0, len(videos), BLOCK), getattr(videos, stream).split(BLOCK), strict=True
+        ):
+            finite = block.isfinite().flatten(1).all(1).tolist()
+            if not all(finite):
+                video = videos.ids[start + finite.index(False)]
+                raise AvvpError(
+                    f"{stream} of {name} holds values that are not finite, the first of them in "
+                    f"video {video}; leave it out, or repair it."
+                )
 
 
 def _json(provenance: Mapping[str, Any]) -> str:

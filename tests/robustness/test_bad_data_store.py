@@ -4,16 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from avvp.data import load, store_writer
 from avvp.data.store import SPLITS, describe, read_split
 from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from tests.made_up_videos import make_videos
+from tests.unprivileged import unprivileged
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +162,73 @@ def test_other_shapes_are_not_written(tmp_path):
     sentence = refusal(write_videos, tmp_path / "a.h5", {"train": wrong}, {})
     assert "visual_2d of train is (2, 80, 2048)" in sentence
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"weak": torch.zeros(4, 3).bool()}, "weak of val is (4, 3); expected (4, 25)"),
+        ({"weak": torch.zeros(4, 25)}, "weak of val is torch.float32; expected torch.bool"),
+        ({"audio": torch.zeros(3, 10, 128)}, "audio of val is (3, 10, 128); expected (4, 10, 128)"),
+        ({"audio": torch.zeros(4, 10, 128).double()}, "audio of val is torch.float64; expected"),
+        ({"true_audio": torch.zeros(4, 10, 25).bool()}, "true_audio of val is (4, 10, 25); expect"),
+        ({"true_visual": torch.zeros(4, 25, 10)}, "true_visual of val is torch.float32; expected"),
+        ({"true_audio": None}, "val has no true_audio; give both masks of seconds, or neither"),
+        ({"true_visual": None}, "val has no true_visual; give both masks"),
+        ({"ids": ("a", "b", "a", "c")}, "ids of val: row 2 is a, which stands in val already"),
+        (
+            {"ids": ("a", "b", "seed1-00001_0_10", "c")},
+            "row 2 is seed1-00001_0_10, which stands in",
+        ),
+        ({"ids": ("a", "", "b", "c")}, "ids of val: row 1 is ''; every video needs a name"),
+        ({"ids": ("a", "b", " ", "c")}, "ids of val: row 2 is ' '; every video needs a name"),
+        (
+            {"ids": ("a", "b", "c\0", "d")},
+            "ids of val: row 2 is 'c\\x00'; every video needs a name",
+        ),
+        ({"ids": (1, 2, 3, 4)}, "ids of val: row 0 is 1; every video needs a name"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_written(change, expected, tmp_path):
+    splits = {"train": make_videos(2, seed=1), "val": replace(make_videos(4, seed=2), **change)}
+    assert expected in refusal(write_videos, tmp_path / "a.h5", splits, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("stream", ["audio", "visual_2d", "visual_3d"])
+def test_features_that_are_not_finite_are_not_written(stream, number, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_writer, "BLOCK", 2)
+    videos = make_videos(5, seed=1)
+    getattr(videos, stream)[3, 9, 0] = number
+    getattr(videos, stream)[4] = number
+    told = refusal(write_videos, tmp_path / "a.h5", {"test": videos}, {})
+    assert f"{stream} of test holds values that are not finite" in told
+    assert "video seed1-00003_0_10" in told and not list(tmp_path.iterdir())
+
+
+def test_splits_that_nobody_looks_for_are_not_written(tmp_path):
+    told = refusal(write_videos, tmp_path / "a.h5", {}, {})
+    assert "there is no split to write; a data file holds train, val, test" in told
+    told = refusal(write_videos, tmp_path / "a.h5", {"validation": make_videos(1, seed=1)}, {})
+    assert "no split is called 'validation'; a data file holds train, val, test" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "3"])
+def test_a_number_of_videos_that_is_none(limit, path):
+    expected = f"limit is {limit!r}; it must be a whole number from 1 on"
+    assert expected in refusal(read_split, path, "train", limit=limit)
+    for source in (path, "smoke"):
+        assert expected in refusal(load, source, "train", limit=limit)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(content):
+    with unprivileged() as folder:
+        (folder / "a.h5").write_bytes(content)
+        (folder / "a.h5").chmod(0)
+        for call in (describe, partial(read_split, split="train")):
+            assert "a.h5 can't be read (Permission denied)" in refusal(call, folder / "a.h5")
 
 
 def test_full_disk_is_found_before_writing(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,14 @@ def test_a_split_of_training_may_carry_the_truth(tmp_path):
     videos = make_videos(4, seed=1)
     write_videos(tmp_path / "a.h5", {"train": videos}, PROVENANCE)
     assert torch.equal(read_split(tmp_path / "a.h5", "train").true_visual, videos.true_visual)
+
+
+def test_masks_that_are_views_are_written_as_they_are(tmp_path):
+    videos = make_videos(4, seed=1)
+    turned = videos.true_audio.transpose(1, 2).contiguous().transpose(1, 2)
+    assert not turned.is_contiguous()
+    write_videos(tmp_path / "a.h5", {"val": replace(videos, true_audio=turned)}, PROVENANCE)
+    assert torch.equal(read_split(tmp_path / "a.h5", "val").true_audio, videos.true_audio)
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path, path, splits):
