@@ -268,8 +268,14 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
+def released_state(
+    state_dict: Mapping[str, Any], *, told: str = "the checkpoint"
+) -> dict[str, Tensor]:
     """Unwrap a ``state_dict`` key and strip ``module.`` prefixes.
+
+    Args:
+        state_dict: as released.
+        told: what it is, for messages.
 
     Raises:
         AvvpError: when what is left is not a mapping from names to tensors.
@@ -279,14 +285,14 @@ def released_state(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:
         inner = inner["state_dict"]
     if not isinstance(inner, Mapping) or not inner:
         raise AvvpError(
-            f"a released checkpoint must be a mapping from names to tensors; this is a "
-            f"{type(inner).__name__} with nothing of the kind in it."
+            f"{told} must be a mapping from names to tensors, and is a {type(inner).__name__} with "
+            "nothing of the kind in it."
         )
     for name, value in inner.items():
         if not isinstance(value, Tensor):
             raise AvvpError(
-                f"entry {name!r} of the checkpoint is a {type(value).__name__}; expected a tensor: "
-                "this file is not a state_dict."
+                f"entry {name!r} of {told} is a {type(value).__name__}; expected a tensor: it is "
+                "no state_dict."
             )
     return {str(name).removeprefix("module."): value for name, value in inner.items()}
 
@@ -355,35 +361,36 @@ def load_released(
             )
         options = {**table.variants[variant], **options}
         name += f" ({variant})"
+    told = "the checkpoint"
     if isinstance(state_dict, (str, Path)):
-        state_dict = read_checkpoint(state_dict)
-    state = released_state(state_dict)
+        told, state_dict = str(state_dict), read_checkpoint(state_dict)
+    state = released_state(state_dict, told=told)
     sizes = table.sizes(state)
     for option, size in sizes.items():
         given = options.get(option, size)
         if (tuple(given) if isinstance(given, list) else given) != size:
-            raise AvvpError(f"the checkpoint has {option} {size}, not {given!r}.")
+            raise AvvpError(f"{told} has {option} {size}, not {given!r}.")
     network = construct(family, table.network, {**options, **sizes})
     wanted = {released_name(family, ours): ours for ours in network.state_dict()}
     unused = tuple(n for n in state if table.unused.fullmatch(n) and n not in wanted)
     missing = sorted(set(wanted) - set(state))
     if missing:
         raise AvvpError(
-            f"the checkpoint lacks {missing[0]!r} ({len(missing)} entries are missing): it is not "
+            f"{told} lacks {missing[0]!r} ({len(missing)} entries are missing): it is not "
             f"a {name} checkpoint of this size."
         )
     unknown = sorted(set(state) - set(wanted) - set(unused))
     if unknown:
         raise AvvpError(
-            f"the checkpoint has {unknown[0]!r} ({len(unknown)} such entries), which a {name} "
-            "checkpoint does not have."
+            f"{told} has {unknown[0]!r} ({len(unknown)} such entries), which a {name} checkpoint "
+            "does not have."
         )
     ours = network.state_dict()
     for released, own in wanted.items():
         if state[released].shape != ours[own].shape:
             raise AvvpError(
-                f"entry {released!r} of the checkpoint has shape {tuple(state[released].shape)}; "
-                f"expected {tuple(ours[own].shape)}."
+                f"entry {released!r} of {told} has shape {tuple(state[released].shape)}; expected "
+                f"{tuple(ours[own].shape)}."
             )
     network.load_state_dict({own: state[released] for released, own in wanted.items()})
     network.unused_released = unused

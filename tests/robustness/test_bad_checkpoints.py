@@ -76,6 +76,35 @@ def test_a_released_checkpoint_is_read_from_its_file(tmp_path):
         assert loaded.state_dict()[name].equal(value)
 
 
+def _changed(change, released: dict) -> object:
+    first = next(iter(released))
+    return {
+        "list": [released],
+        "empty": {},
+        "text": released | {first: "many"},
+        "missing": {name: value for name, value in released.items() if name != first},
+        "unknown": released | {"extra": torch.zeros(1)},
+        "shape": released | {first: torch.zeros(3, 1)},
+        "size": released,
+    }[change]
+
+
+@pytest.mark.parametrize("change", ["list", "empty", "text", "missing", "unknown", "shape", "size"])
+def test_a_file_that_does_not_fit_is_named(change, tmp_path):
+    state = build("mgn", depths=(1, 1, 1)).state_dict()
+    released = {released_name("mgn", name): value for name, value in state.items()}
+    path, content = tmp_path / "a.pt", _changed(change, released)
+    torch.save(content, path)
+    options = {"depths": (1, 1, 2)} if change == "size" else {}
+    said = []
+    for source in (path, str(path), content):
+        with pytest.raises(AvvpError) as caught:
+            load_released("mgn", source, **options)
+        said.append(str(caught.value))
+    assert said[0] == said[1] == said[2].replace("the checkpoint", str(path))
+    assert str(path) in said[0] and "\n" not in said[0]
+
+
 @pytest.mark.parametrize("change", [{"depths": (1, 1, 2)}, {"crossmodal_grouping": False}])
 def test_weights_of_another_network_are_one_sentence(change, tmp_path):
     torch.save(build("mgn", depths=(1, 1, 1)).state_dict(), tmp_path / "selected.pt")
