@@ -37,7 +37,8 @@ def read_checkpoint(
         advice: what to do where the file is damaged.
 
     Raises:
-        AvvpError: there is no such file, or it is no checkpoint, or it holds other objects.
+        AvvpError: there is no such file, it may not be read, it is no checkpoint, or it holds other
+            objects.
     """
     try:
         return torch.load(path, weights_only=True, map_location=device)
@@ -45,6 +46,10 @@ def read_checkpoint(
         raise AvvpError(f"{path} is not there; name a checkpoint file.") from None
     except IsADirectoryError:
         raise AvvpError(f"{path} is a folder; name a checkpoint file in it.") from None
+    except PermissionError as error:
+        raise AvvpError(
+            f"{path} can't be read ({error.strerror}); change that, or name another file."
+        ) from None
     # On bytes that it did not write, torch.load raises whatever they lead it to.
     except (
         ArithmeticError,

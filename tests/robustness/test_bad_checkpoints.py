@@ -10,6 +10,7 @@ from avvp.errors import AvvpError
 from avvp.models import build, load_released
 from avvp.models.released import released_name
 from avvp.training import read_weights
+from tests.unprivileged import unprivileged
 
 
 class Alarm:
@@ -62,6 +63,14 @@ def test_a_missing_file_and_a_folder_are_one_sentence(tmp_path):
         load_released("han", tmp_path / "nowhere.pt")
     with pytest.raises(AvvpError, match="is a folder"):
         load_released("han", tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence():
+    with unprivileged() as folder:
+        torch.save({}, folder / "a.pt")
+        (folder / "a.pt").chmod(0)
+        with pytest.raises(AvvpError, match=r"a.pt can't be read \(Permission denied\); change"):
+            load_released("han", folder / "a.pt")
 
 
 def test_a_released_checkpoint_is_read_from_its_file(tmp_path):
