@@ -106,6 +106,12 @@ def _import(options: argparse.Namespace) -> None:
     left_out = len({problem.video for problem in report.problems})
     if left_out:
         print(f"{left_out} videos were left out; the files above are why")
+    if report.idle:
+        file, row, kind, video, detail = report.idle[0]
+        print(
+            f"rows of the annotations that mark no second: {len(report.idle)}, the first being "
+            f"{file}, row {row}, {video}: {detail} ({kind})"
+        )
 
 
 def _print_problems(problems: Sequence[Any]) -> None:

@@ -103,6 +103,15 @@ class Report:
             raise AvvpError(f"no kind of finding is called {kind!r}; see CONSEQUENCES.")
         return tuple(f for f in self.findings if f.kind == kind and file in (None, f.file))
 
+    def idle(self) -> tuple[Finding, ...]:
+        """The rows that mark no second, each once: empty, reversed, or of no annotated video."""
+        kinds = ("empty row", "reversed row", "orphan row")
+        rows: dict[tuple[str, int], Finding] = {}
+        for finding in self.findings:
+            if finding.kind in kinds:
+                rows.setdefault((finding.file, finding.row), finding)
+        return tuple(rows.values())
+
     def counts(self) -> dict[tuple[str, str], int]:
         """How often each (kind, file) occurs, in the order of CONSEQUENCES."""
         counted = Counter((f.kind, f.file) for f in self.findings)

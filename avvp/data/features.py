@@ -20,7 +20,13 @@ import torch
 from tqdm import tqdm
 
 from avvp.atomic import atomic_path, check_file
-from avvp.data.annotations import AnnotatedSplit, Annotations, Split, read_annotations
+from avvp.data.annotations import (
+    AnnotatedSplit,
+    Annotations,
+    Finding,
+    Split,
+    read_annotations,
+)
 from avvp.data.store import FEATURES, check_name
 from avvp.data.store_writer import StoreWriter
 from avvp.errors import AvvpError
@@ -75,6 +81,7 @@ class ImportReport:
         videos: split -> videos in the file.
         problems: files that were missing or damaged; their videos are left out.
         resumed: videos that an earlier, interrupted import had done.
+        idle: rows of the annotations that mark no second.
     """
 
     path: Path
@@ -82,6 +89,7 @@ class ImportReport:
     videos: dict[Split, int]
     problems: list[Problem] = field(default_factory=list)
     resumed: int = 0
+    idle: tuple[Finding, ...] = ()
 
 
 def read_array(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -181,7 +189,7 @@ def import_features(
         raise
     partial.unlink(missing_ok=True)
     videos = {name: len(split) for name, split in splits.items()}
-    return ImportReport(out, fingerprint, videos, problems, resumed)
+    return ImportReport(out, fingerprint, videos, problems, resumed, labelled.report.idle())
 
 
 def _fill(

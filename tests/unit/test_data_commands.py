@@ -10,7 +10,7 @@ from avvp.cli import main
 from avvp.data.store import describe, read_split
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, open_source
-from tests.small_llp import TEST, TRAIN, VAL, video_ids, write_annotations, write_features
+from tests.small_llp import AUDIO, TEST, TRAIN, VAL, video_ids, write_annotations, write_features
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def run(*words: object) -> int:
 def test_import_and_info(llp, tmp_path, capsys):
     out = tmp_path / "llp.h5"
     assert run("import", "--annotations", llp[0], "--features", llp[1], "--out", out) == 0
-    assert "train 3, val 2, test 3 videos" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "train 3, val 2, test 3 videos" in said and "mark no second" not in said
     assert run("info", out) == 0
     said = capsys.readouterr().out
     assert describe(out).fingerprint[:16] in said
@@ -56,6 +57,21 @@ def test_import_refuses_in_one_sentence_and_names_every_file(llp, tmp_path, caps
     assert "3 videos were left out" in said and "vggish/train000000.npy has shape (3,)" in said
     run("info", out)
     assert "left out     3 videos, such as test0000000_0_10" in capsys.readouterr().out
+
+
+def test_import_says_which_annotations_mark_nothing(llp, tmp_path, capsys):
+    rows = [
+        "test0000000_0_10\t9\t7\tDog",
+        "elsewhere00_0_10\t3\t3\tDog",  # twice odd, and one row
+        "test0000001_0_10\t0\t0\tDog",
+    ]
+    write_annotations(llp[0], audio=[*AUDIO, *rows])
+    words = ("--annotations", llp[0], "--features", llp[1], "--out", tmp_path / "llp.h5")
+    assert run("import", *words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "rows of the annotations that mark no second: 3, the first being AVVP_eval_audio.csv, row "
+        f"{len(AUDIO) + 2}, test0000000_0_10: Dog, 9 to 7 s (reversed row)"
+    )
 
 
 def test_info_refuses_a_damaged_file(llp, tmp_path, capsys):
