@@ -359,8 +359,10 @@ def _read_parquet(path: Path) -> _Table:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise AvvpError(f"{path} is damaged or no parquet file: {reason}.") from None
     # Nothing, not a number and not a time are how a table says that a field is empty.
-    table = table.astype(object).where(table.notna(), "")
-    rows = (tuple(map(str, row)) for row in table.itertuples(index=False))
+    rows = (
+        ["" if empty else str(value) for value, empty in zip(*both, strict=True)]
+        for both in zip(table.itertuples(index=False), table.isna().to_numpy(), strict=True)
+    )
     return _Table(list(map(str, table.columns)), enumerate(rows, start=1))
 
 
