@@ -82,7 +82,9 @@ def read_features(folder: str | Path) -> dict[str, dict[str, np.ndarray]]:
     folder = Path(folder)
     kinds = [kind for kind, _ in FOLDERS.values()]
     # Of any kind: a clip that lacks one is missing something, and is not passed over.
-    names = sorted({path.stem for kind in kinds for path in (folder / kind).glob("*.npy")})
+    # Nor are hidden files clips: some systems leave one beside each file that they copy.
+    files = (path for kind in kinds for path in (folder / kind).glob("*.npy"))
+    names = sorted({path.stem for path in files if not path.name.startswith(".")})
     if not names:
         raise AvvpError(
             f"{folder} holds no features: there is no {kinds[0]}/NAME.npy in it; make them with "

@@ -206,6 +206,11 @@ def test_a_clip_that_lacks_one_kind_of_features_is_not_passed_over(folder):
         read_features(folder)
 
 
+def test_hidden_files_are_no_clips(folder):
+    (folder / FOLDERS["audio"][0] / "._one.npy").write_bytes(b"\0\5\x16\7")
+    assert list(read_features(folder)) == ["one", "zwö lf"]
+
+
 def test_json_has_every_event(packed, folder, tmp_path, capsys):
     checkpoint, given = packed
     out = tmp_path / "out.json"
