@@ -20,13 +20,7 @@ import torch
 from tqdm import tqdm
 
 from avvp.atomic import atomic_path, check_file
-from avvp.data.annotations import (
-    AnnotatedSplit,
-    Annotations,
-    Finding,
-    Split,
-    read_annotations,
-)
+from avvp.data.annotations import AnnotatedSplit, Annotations, Finding, Split, read_annotations
 from avvp.data.store import FEATURES, check_name
 from avvp.data.store_writer import StoreWriter
 from avvp.errors import AvvpError

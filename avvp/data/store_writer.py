@@ -283,9 +283,8 @@ def _check_arrays(name: Split, videos: Videos) -> None:
             raise AvvpError(f"{array} of {name} is {values.dtype}; expected {kind} to write it.")
     for stream in FEATURES:
         # Block by block: at once it would take as much memory again.
-        for start, block in zip(
-            range(0, len(videos), BLOCK), getattr(videos, stream).split(BLOCK), strict=True
-        ):
+        for start in range(0, len(videos), BLOCK):
+            block = getattr(videos, stream)[start : start + BLOCK]
             finite = block.isfinite().flatten(1).all(1).tolist()
             if not all(finite):
                 video = videos.ids[start + finite.index(False)]

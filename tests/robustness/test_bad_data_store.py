@@ -207,6 +207,15 @@ def test_features_that_are_not_finite_are_not_written(stream, number, tmp_path, 
     assert "video seed1-00003_0_10" in told and not list(tmp_path.iterdir())
 
 
+def test_a_split_without_videos_is_not_written(tmp_path):
+    none = make_videos(0, seed=1)
+    told = refusal(
+        write_videos, tmp_path / "a.h5", {"train": make_videos(1, seed=2), "val": none}, {}
+    )
+    assert "no video is left in val; a data file needs one in each split" in told
+    assert not list(tmp_path.iterdir())
+
+
 def test_splits_that_nobody_looks_for_are_not_written(tmp_path):
     told = refusal(write_videos, tmp_path / "a.h5", {}, {})
     assert "there is no split to write; a data file holds train, val, test" in told
