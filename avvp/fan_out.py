@@ -7,7 +7,9 @@ cut off, even by ``kill -9``, goes on where it stood when the same command is gi
 
 import errno
 import os
+import pickle
 import re
+import sys
 import sysconfig
 import threading
 import time
@@ -20,8 +22,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
+import cloudpickle
 import joblib
-from torch import nn
 from tqdm import tqdm
 
 from avvp.cluster import WorkersLost, workers
@@ -281,8 +283,10 @@ def reproduce(
                 return
             members = [Job(*member) for member in group]
             left.sent(map(str, members))
-            known = None if inline else _to_know(members)
-            yield joblib.delayed(_attempt_together)(members, arguments, parent=parent, known=known)
+            if inline:
+                yield joblib.delayed(_attempt_together)(members, arguments)
+            else:
+                yield joblib.delayed(_attempt_elsewhere)(_packed(members, arguments), parent=parent)
 
     def show() -> None:
         bar.set_postfix_str(f"{left}{last}")
@@ -378,37 +382,51 @@ def _now_and_then(call: Callable[[], object], *, every: float) -> Iterator[None]
         thread.join()
 
 
-class _Known(NamedTuple):
-    """What this process knows of some jobs, and another one only if it is of the package."""
+def _packed(jobs: Sequence[Job], arguments: dict[str, Any]) -> bytes:
+    """What a process needs that makes some jobs and knows the package alone.
 
-    experiments: dict[str, Experiment]
-    models: dict[str, type[nn.Module]]
-
-    def learn(self) -> None:
-        """In another process: know it too."""
-        for name, experiment in self.experiments.items():
-            # Known already in this process, if it is a thread of the same one.
-            if REGISTRY.get(name) != replace(experiment, code=""):
-                REGISTRY[name] = experiment
-        MODELS.update(self.models)
-
-
-def _to_know(jobs: Sequence[Job]) -> _Known:
-    """What the process that makes ``jobs`` has to know."""
+    Classes of a reader's own method travel as they are: a worker may not find the file.
+    """
     entries = {each.experiment.name: each.experiment for job in jobs for each in (job, *job.before)}
-    used = {experiment.model for experiment in entries.values()}
-    return _Known(
-        {name: experiment.with_code() for name, experiment in entries.items()},
-        {name: MODELS[name] for name in used & set(MODELS)},
-    )
+    models = {e.model: MODELS[e.model] for e in entries.values() if e.model in MODELS}
+    entries = {name: experiment.with_code() for name, experiment in entries.items()}
+    kinds = {*models.values(), *(type(experiment.objective) for experiment in entries.values())}
+    modules = [sys.modules[name] for name in {kind.__module__ for kind in kinds} - {"__main__"}]
+    own = [m for m in modules if _is_own(Path(m.__file__))]
+    for module in own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        names = [(job.experiment.name, job.seed) for job in jobs]
+        return cloudpickle.dumps((names, entries, models, arguments))
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _attempt_elsewhere(content: bytes, *, parent: int | None = None) -> list[Outcome]:
+    """:func:`_attempt_together` in another process, of what :func:`_packed` packed.
+
+    Raises:
+        AvvpError: a method needs what cannot be imported here.
+    """
+    try:
+        names, entries, models, arguments = pickle.loads(content)
+    except ImportError as error:
+        raise AvvpError(
+            f"A worker cannot import what a method needs ({error}); put it into the file of the "
+            "method, or where the Python of all workers finds it."
+        ) from None
+    for name, experiment in entries.items():
+        # What is known already needs no hash of its code: this may be a thread of the same process.
+        if REGISTRY.get(name) != replace(experiment, code=""):
+            REGISTRY[name] = experiment
+    MODELS.update(models)
+    jobs = [Job(entries[name], seed) for name, seed in names]
+    return _attempt_together(jobs, arguments, parent=parent)
 
 
 def _attempt_together(
-    jobs: Sequence[Job],
-    arguments: dict[str, Any],
-    *,
-    parent: int | None = None,
-    known: _Known | None = None,
+    jobs: Sequence[Job], arguments: dict[str, Any], *, parent: int | None = None
 ) -> list[Outcome]:
     """Train several jobs as one computation, then run each, which finds itself trained.
 
@@ -417,11 +435,7 @@ def _attempt_together(
         arguments: of :func:`avvp.experiments.run`, for all of them.
         parent: the process without which this one ends: nobody would take what it makes, and the
             same command, given again, would make it a second time in the same folders.
-        known: what this process may not know of the jobs; None: it is the one that asks for them.
     """
-    if known:
-        known.learn()
-        jobs = [Job(known.experiments[job.experiment.name], job.seed) for job in jobs]
 
     def end_as_orphan() -> None:
         if os.getppid() != parent:
@@ -462,18 +476,18 @@ def _failed(job: Job, error: Exception, runs: Path) -> Outcome:
             "the same command again; what is finished is kept.",
             disk_full=True,
         )
-    ours = [f for f in traceback.extract_tb(error.__traceback__) if _is_ours(Path(f.filename))][-1]
-    place = f"{Path(ours.filename).name}:{ours.lineno}"
+    files = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    file, line = [f for f in files if f[0].is_relative_to(_PACKAGE) or _is_own(f[0])][-1]
+    place = f"{file.name}:{line}"
     lines = f"{type(error).__name__}: {error}".splitlines()
     return Outcome(job, f"{lines[0]} ({place})")
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether it is of the package, or of a reader's own method: of no library."""
+def _is_own(file: Path) -> bool:
+    """Whether a file is of a reader's own method: neither of the package nor of a library."""
     libraries = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
-    return file.is_relative_to(_PACKAGE) or not (
-        file.name.startswith("<") or any(map(file.is_relative_to, libraries))
-    )
+    known = (_PACKAGE, *libraries)
+    return not (file.name.startswith("<") or any(map(file.is_relative_to, known)))
 
 
 def _measured(

@@ -117,13 +117,14 @@ Markdown(f"```python\n{registered}\n```")
 # %% [markdown]
 # ## The row
 #
-# `reproduce` is what the command `avvp reproduce` calls. The command itself knows the package's
-# registry and no other file; a method in a file of its own is run by that file,
-# `python examples/add_a_method.py quick`, or by this function. Where this page is made
-# without training, it takes profile smoke: a few seconds on a handful of simulated videos, which show
-# that the method runs and nothing else. `--profile quick` shows whether it learns; `medium` or
-# `full`, with several seeds, how well. The code of a method from outside the package counts as a part
-# of its run: edited, it is trained anew.
+# `reproduce` is what the command `avvp reproduce` calls. From a shell,
+# `avvp --with examples/add_a_method.py reproduce --profile quick --only 'mine/*'` reads the file
+# first; so does `--with` before every other command (`results list`, `pack`, `export`, `evaluate`).
+# A network that returns something else than such a parsing, logits for instance, is refused before
+# its first step. Where this page is made without training, it takes profile smoke: a few seconds on a
+# handful of simulated videos, which show that the method runs and nothing else. `--profile quick`
+# shows whether it learns; `medium` or `full`, with several seeds, how well. The code of a method from
+# outside the package counts as a part of its run: edited, it is trained anew.
 
 # %% tags=["hide-input"]
 here = profile if PROFILES[profile].seeds else "smoke"

@@ -1,6 +1,7 @@
 """Jobs on a Dask or Ray cluster of this machine: the same runs, whatever happens to its workers."""
 
 import os
+import pickle
 import re
 import signal
 import socket
@@ -29,8 +30,9 @@ from avvp.data import load
 from avvp.data.simulate import SPLITS
 from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
-from avvp.experiments import PROFILES, REGISTRY
+from avvp.experiments import PROFILES, REGISTRY, Experiment
 from avvp.fan_out import Job, Outcome, Reproduction, _attempt, reproduce
+from avvp.models import MODELS
 from avvp.ray_cluster import at_a_time
 from avvp.ray_cluster import versions as ray_versions
 from avvp.results import find_runs, read_arrays
@@ -155,6 +157,65 @@ def test_a_killed_dask_worker_changes_nothing(scheduler, worker, linear, tmp_pat
     assert not list(shared.rglob("*.part"))
 
 
+MY_NETWORK = """
+from avvp.models.linear import LinearMeanPooling
+from {place} import tanh
+
+
+class Mine(LinearMeanPooling):
+    def forward(self, *features):
+        return super().forward(*map(tanh, features))
+"""
+
+
+@pytest.fixture
+def own_network(monkeypatch, tmp_path) -> Callable[[str], str]:
+    """Registers an experiment whose network is in a file that no worker is told of."""
+
+    def register(place: str) -> str:
+        folder = tmp_path / "own"
+        folder.mkdir()
+        (folder / "my_network.py").write_text(MY_NETWORK.format(place=place))
+        (folder / "my_layers.py").write_text("def tanh(x):\n    return x.tanh()\n")
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(folder)
+            network = import_module("my_network").Mine
+        monkeypatch.setitem(MODELS, "mine", network)
+        entry = Experiment("mine/mine", "Mine", model="mine")
+        monkeypatch.setitem(REGISTRY, entry.name, entry)
+        return entry.name
+
+    yield register
+    for name in ("my_network", "my_layers"):
+        sys.modules.pop(name, None)
+
+
+def test_a_network_of_ones_own_goes_to_a_cluster(scheduler, worker, own_network, tmp_path):
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    options = {"profile": "smoke", "only": own_network("torch"), "device": "cpu", "progress": False}
+    with worker("only"):
+        there = {"backend": "dask", "scheduler": scheduler, "runs": shared, "results": shared}
+        assert reproduce(**options, **there).made == ["mine/mine seed 1"]
+        assert not reproduce(**options, **there).made
+    assert reproduce(**options, backend="sequential", runs=alone, results=alone).made
+    assert numbers(shared) == numbers(alone)
+
+
+def test_what_a_worker_cannot_import_is_one_sentence(scheduler, worker, own_network, tmp_path):
+    name = own_network("my_layers")
+    with worker("only"), pytest.raises(AvvpError, match="A worker cannot import what a method"):
+        reproduce(
+            profile="smoke",
+            only=name,
+            device="cpu",
+            backend="dask",
+            scheduler=scheduler,
+            runs=tmp_path / "runs",
+            results=tmp_path / "runs",
+            progress=False,
+        )
+
+
 @pytest.fixture
 def unforgiving(monkeypatch) -> None:
     """Schedulers give a run up when its worker has died once; otherwise it may four times."""
@@ -187,7 +248,8 @@ def test_a_job_travels_as_a_few_kilobytes(tmp_path, monkeypatch):
 
     def weigh(calls: Iterable) -> Iterator[list[Outcome]]:
         for call in calls:
-            _, (jobs, *_), _ = call
+            _, (content,), _ = call
+            jobs = [Job(REGISTRY[name], seed) for name, seed in pickle.loads(content)[0]]
             sizes.update(dict.fromkeys(map(str, jobs), len(dumps(call))))
             yield [Outcome(job, None) for job in jobs]
 
