@@ -409,7 +409,8 @@ def predict_with(
         raise AvvpError(f"{experiment.name} learns nothing: it has no weights to predict with.")
     source, chosen = open_source(data, profile), choose_device(device)
     training = trained.at(profile).training
-    network = _network(experiment.at(profile), weights, chosen)
+    advice = f"name weights that {experiment.name} has selected, such as a run's {SELECTED}"
+    network = _network(experiment.at(profile), weights, chosen, advice=advice)
 
     def parse(videos: Videos) -> Parsing:
         return predict(network, videos, precision=training.precision)
@@ -469,10 +470,10 @@ def network_before(
     return _network(maker.at(profile), path, device)
 
 
-def _network(here: Experiment, weights: Path, device: torch.device) -> torch.nn.Module:
-    """The network of an experiment with these weights."""
+def _network(here: Experiment, weights: Path, device: torch.device, **told: str) -> torch.nn.Module:
+    """The network of an experiment with these weights; see :func:`avvp.training.read_weights`."""
     network = build(here.model, **here.options).to(device)
-    read_weights(network, weights)
+    read_weights(network, weights, **told)
     return network.eval()
 
 

@@ -509,23 +509,29 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     return make()
 
 
-def read_weights(network: nn.Module, path: Path) -> None:
+def read_weights(
+    network: nn.Module, path: Path, *, advice: str = "delete its folder and train again"
+) -> None:
     """Load the weights that :func:`fit` selected into ``network``, on its device.
+
+    Args:
+        network: to fill.
+        path: of the file.
+        advice: what to do where the file is not as it should be.
 
     Raises:
         AvvpError: the file is missing or damaged, holds something else, or belongs to another
             network.
     """
-    again = "delete its folder and train again"
     if not path.exists():
-        raise AvvpError(f"{path} is not there; {again}.")
-    state = read_checkpoint(path, device=device_of(network), advice=again)
+        raise AvvpError(f"{path} is not there; {advice}.")
+    state = read_checkpoint(path, device=device_of(network), advice=advice)
     try:
         network.load_state_dict(state)
     except (AttributeError, RuntimeError, TypeError):
         raise AvvpError(
             f"{path} does not hold the weights of a {type(network).__name__} with these options; "
-            f"{again}."
+            f"{advice}."
         ) from None
 
 

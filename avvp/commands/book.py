@@ -56,7 +56,6 @@ def _build(options: argparse.Namespace) -> None:
     from avvp.experiments import get_profile, open_source
     from avvp.fan_out import reproduce
     from avvp.results import HOME
-    from avvp.worlds import is_world
 
     profile = get_profile(options.profile)
     for name in ("seeds", "jobs"):
@@ -68,8 +67,7 @@ def _build(options: argparse.Namespace) -> None:
     bookmaking = _bookmaking()
     parameters = {
         "profile": profile.name,
-        # A chapter's working folder is the repository, not where this command was given.
-        "data": options.data if is_world(options.data) else str(Path(options.data).resolve()),
+        "data": _whole(options.data),
         "seeds": options.seeds or max(profile.seeds, 1),
         "device": options.device,
     }
@@ -92,6 +90,7 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _execute(options: argparse.Namespace) -> None:
+    from avvp.atomic import check_file
     from avvp.results import HOME
 
     bookmaking = _bookmaking()
@@ -100,5 +99,34 @@ def _execute(options: argparse.Namespace) -> None:
         raise AvvpError(
             f"There is no chapter {options.chapter!r}; there are: {', '.join(sources)}."
         )
-    notebook = bookmaking.execute(sources[options.chapter], dict(options.parameter), root=HOME)
+    # Before minutes of cells.
+    check_file(options.out)
+    source = sources[options.chapter]
+    parameters = bookmaking.checked_parameters(
+        bookmaking.read_chapter(source), dict(options.parameter), options.chapter
+    )
+    notebook = bookmaking.execute(source, _checked(parameters), root=HOME)
     bookmaking.write_notebook(notebook, options.out)
+    print(f"wrote {options.out}")
+
+
+def _checked(parameters: dict[str, str | int]) -> dict[str, str | int]:
+    """Parameters of a chapter whose values mean something, the data by its whole path."""
+    from avvp.devices import choose_device
+    from avvp.experiments import get_profile, open_source
+
+    profile = get_profile(parameters.get("profile", "published"))
+    if parameters.get("seeds", 1) < 1:
+        raise AvvpError(f"seeds is {parameters['seeds']}; it must be at least 1.")
+    choose_device(parameters.get("device", "auto"))
+    if "data" not in parameters:
+        return parameters
+    open_source(parameters["data"], profile)
+    return parameters | {"data": _whole(parameters["data"])}
+
+
+def _whole(data: str) -> str:
+    """``data`` for a chapter: its working folder is the repository, not that of the command."""
+    from avvp.worlds import is_world
+
+    return data if is_world(data) else str(Path(data).resolve())

@@ -49,6 +49,17 @@ class Pretrained(NamedTuple):
     """What it was trained as, a name of the registry."""
 
 
+def check_new(folder: Path) -> None:
+    """Whether :func:`write_pretrained` could write there: to be asked before a split is parsed.
+
+    Raises:
+        AvvpError: it could not.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AvvpError(f"{folder} is there and not empty; name a new folder.")
+    check_folder(folder)
+
+
 def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> Path:
     """Write weights and card to ``folder``; returns the path of the weights.
 
@@ -61,9 +72,7 @@ def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> P
         AvvpError: the folder has files in it, or takes none.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AvvpError(f"{folder} is there and not empty; name a new folder.")
-    check_folder(folder)
+    check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     header = {
         "format": "pt",

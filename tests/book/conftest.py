@@ -64,12 +64,12 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def avvp(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def avvp(tree: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line of the copy in ``tree``, without what this user has set up."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("AVVP_")}
     return subprocess.run(
         [sys.executable, "-m", "avvp.cli", *arguments],
-        cwd=tree,
+        cwd=cwd or tree,
         env={**bare, "PYTHONPATH": str(tree)},
         capture_output=True,
         text=True,

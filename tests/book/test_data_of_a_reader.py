@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from avvp.bookmaking import defects, table_rows
+from avvp.cli import main
 from avvp.data.features import import_features
 from avvp.data.simulate import SPLITS, SimulatorConfig, simulate
 from avvp.data.stand_in import write_stand_in
@@ -90,6 +91,39 @@ def test_tables_show_the_runs_of_this_build_under_the_name_of_their_data(tree, n
                 caption, _, lines = part.partition("\n\n")
                 told = f"{world}: trained and scored here".lower() in caption.lower()
                 assert told == (THIS_BUILD in lines) or world != name
+
+
+def test_a_chapter_is_executed_on_a_file_named_from_another_folder(tree):
+    out = tree.root.parent / "elsewhere" / "chapter.ipynb"
+    given = ("-p", "data", "mine.h5", "-p", "profile", "smoke", "--out", str(out))
+    finished = avvp(tree.root, "book", "execute", "23_add_a_method", *given, cwd=tree.root.parent)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout == f"wrote {out}\n"
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("profile", "huge", "There is no profile 'huge'"),
+        ("data", "nowhere.h5", "there is no data file nowhere.h5"),
+        ("seeds", "0", "seeds is 0; it must be at least 1"),
+        ("seeds", "many", "'seeds' of chapter 05_han is a whole number, not 'many'"),
+        ("device", "abacus", "device 'abacus' is not on this machine"),
+        ("colour", "red", "has no parameter 'colour'"),
+    ],
+)
+def test_a_wrong_parameter_is_told_before_any_cell(name, value, sentence, tmp_path, capsys):
+    out = tmp_path / "chapter.ipynb"
+    assert main(["book", "execute", "05_han", "-p", name, value, "--out", str(out)]) == 2
+    told = capsys.readouterr()
+    assert sentence in told.err and told.err.count("\n") == 1
+    assert not told.out and not out.exists()
+
+
+def test_a_folder_in_place_of_the_notebook_is_told_before_any_cell(tmp_path, capsys):
+    assert main(["book", "execute", "05_han", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path} is a folder; name a file to write." in capsys.readouterr().err
 
 
 def tables_of_scores(notebook: nbformat.NotebookNode) -> list[str]:

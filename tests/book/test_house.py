@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "detection",
     ),
     ("scored",),
-    ("embedding", "registry", "model_size", "worlds", "extraction"),
+    ("embedding", "registry", "own_methods", "model_size", "worlds", "extraction"),
     (
         "time_left",
         "experiments",

@@ -383,15 +383,16 @@ def test_a_method_of_ones_own_goes_to_the_workers_too(tmp_path):
 
 
 def test_an_error_in_a_method_of_ones_own_names_its_file(monkeypatch, reproduce_here, tmp_path):
-    (tmp_path / "my_network.py").write_text(
+    (tmp_path / "my_fault.py").write_text(
         "import torch\n\n\nclass Mine(torch.nn.Linear):\n    def __init__(self):\n"
         "        super().__init__(3, -1)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(MODELS, "mine", importlib.import_module("my_network").Mine)
+    monkeypatch.setitem(MODELS, "mine", importlib.import_module("my_fault").Mine)
     monkeypatch.setitem(REGISTRY, "mine/mine", Experiment("mine/mine", "Mine", model="mine"))
     (told,) = reproduce_here(only="mine/mine").failed.values()
-    assert told.startswith("RuntimeError: ") and told.endswith("(my_network.py:6)")
+    del sys.modules["my_fault"]
+    assert told.startswith("RuntimeError: ") and told.endswith("(my_fault.py:6)")
 
 
 def test_a_committed_first_stage_without_weights_is_trained_again(reproduce_here, roots):
