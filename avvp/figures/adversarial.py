@@ -1,7 +1,9 @@
 """Figures of Cross-Modal learning: the reversal's schedule, the critic, what a second reaches."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
@@ -87,30 +89,78 @@ def influence_maps(
     return figure
 
 
-def critic_curves(
-    histories: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], *, title: str = ""
-) -> Figure:
+Histories = Mapping[str, Sequence[Mapping[str, Sequence[float]]]]
+"""Name of a system -> of each seed, columns as :func:`avvp.experiments.run` stores them."""
+
+
+class _Panel(NamedTuple):
+    """A column of histories to draw, and a level that says something about it."""
+
+    column: str
+    label: str
+    scale: float = 1.0
+    level: float | None = None
+    told: str = ""  #: of the level
+    above: bool = False  #: whether that stands above its line
+
+
+def critic_curves(histories: Histories, *, title: str = "") -> Figure:
     """How often the discriminator is right, and its loss, by epoch: a line a seed.
 
     Args:
-        histories: name of a system -> of each seed, columns ``epoch``, ``modality_accuracy`` and
-            ``modality``, as :func:`avvp.experiments.run` stores them.
+        histories: of each system, with ``epoch``, ``modality_accuracy`` and ``modality``.
         title: drawn above the panels.
 
     Raises:
         AvvpError: there is no system, or there are more than styles.
     """
-    if not 0 < len(histories) <= len(SYSTEM_STYLES):
-        raise AvvpError(f"Critics of 1 to {len(SYSTEM_STYLES)} systems, not {len(histories)}.")
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3.3))
-    panels = (
-        ("modality_accuracy", 100.0, 50.0, "right guesses (%)", "guessing: 50 %"),
-        ("modality", 1.0, torch.log(torch.tensor(2.0)).item(), "its loss (nats)", "guessing: ln 2"),
+    coin = math.log(2.0)
+    figure = _by_epoch(
+        histories,
+        _Panel("modality_accuracy", "right guesses (%)", 100.0, 50.0, "guessing: 50 %"),
+        _Panel("modality", "its loss (nats)", level=coin, told="guessing: ln 2"),
+        title=title,
     )
-    for ax, (column, scale, chance, label, told) in zip(axes, panels, strict=True):
+    figure.axes[0].set_ylim(-3, 103)
+    return figure
+
+
+def learning_curves(histories: Histories, *, idle: float, title: str = "") -> Figure:
+    """The joint loss and the validation score by epoch: a line a seed, a star at what was kept.
+
+    Args:
+        histories: of each system, with ``epoch``, ``video``, ``val/segment/type_av`` and
+            ``selected_epoch``, one number.
+        idle: the loss of who knows how frequent each class is and looks at no video.
+        title: drawn above the panels.
+
+    Raises:
+        AvvpError: there is no system, or there are more than styles.
+    """
+    score = "val/segment/type_av"
+    figure = _by_epoch(
+        histories,
+        _Panel("video", "joint loss (nats)", 1.0, idle, "classes by their frequency", above=True),
+        _Panel(score, "validation Type@AV (%)"),
+        title=title,
+    )
+    figure.axes[0].set_ylim(top=1.15 * figure.axes[0].get_ylim()[1])  # room for what is told
+    for seeds, style in zip(histories.values(), SYSTEM_STYLES, strict=False):
+        for history in seeds:
+            kept = int(history["selected_epoch"])
+            place = (kept, float(history[score][kept - 1]))
+            figure.axes[1].plot(*place, "*", color=style["color"], markersize=11, zorder=3)
+    return figure
+
+
+def _by_epoch(histories: Histories, *panels: _Panel, title: str) -> Figure:
+    if not 0 < len(histories) <= len(SYSTEM_STYLES):
+        raise AvvpError(f"Curves of 1 to {len(SYSTEM_STYLES)} systems, not {len(histories)}.")
+    figure, axes = plt.subplots(1, len(panels), figsize=(7, 3.3))
+    for ax, panel in zip(axes, panels, strict=True):
         for (name, seeds), style in zip(histories.items(), SYSTEM_STYLES, strict=False):
             for history in seeds:
-                values = [scale * float(value) for value in history[column]]
+                values = [panel.scale * float(value) for value in history[panel.column]]
                 first = history is seeds[0]
                 ax.plot(
                     history["epoch"],
@@ -120,14 +170,22 @@ def critic_curves(
                     linewidth=1.2,
                     label=name if first and ax is axes[0] else "_",
                 )
-        ax.axhline(chance, color="#777777", linewidth=1, zorder=1)
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        ax.annotate(told, (0.99, chance), xytext=(0, -3), ha="right", va="top", fontsize=8, **place)
-        ax.set(xlabel="epoch", ylabel=label)
+        if panel.level is not None:
+            ax.axhline(panel.level, color="#777777", linewidth=1, zorder=1)
+            ax.annotate(
+                panel.told,
+                (0.99, panel.level),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 7 if panel.above else -3),
+                textcoords="offset points",
+                ha="right",
+                va="bottom" if panel.above else "top",
+                fontsize=8,
+            )
+        ax.set(xlabel="epoch", ylabel=panel.label)
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        ax.set_ylim(bottom=0)
         ax.grid(axis="y")
-    axes[0].set_ylim(-3, 103)
-    axes[1].set_ylim(bottom=0)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, weight="bold")
     figure.legend(loc="outside lower center", ncols=2)
     return figure

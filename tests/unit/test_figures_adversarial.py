@@ -13,6 +13,7 @@ from avvp.figures import use_style
 from avvp.figures.adversarial import (
     critic_curves,
     influence_maps,
+    learning_curves,
     probabilities_over_time,
     reversal_schedules,
 )
@@ -89,13 +90,35 @@ def critic(epochs: int, accuracy: float) -> dict[str, np.ndarray]:
     }
 
 
+def learnt(kept: int) -> dict:
+    scores = [10.0, 30.0, 20.0]
+    return {
+        "epoch": [1, 2, 3],
+        "video": [0.3, 0.2, 0.2],
+        "val/segment/type_av": scores,
+        "selected_epoch": np.array(kept),
+    }
+
+
+def test_learning_curves_mark_the_epoch_that_was_kept():
+    figure = learning_curves({"A": [learnt(2), learnt(1)], "B": [learnt(3)]}, idle=0.25)
+    loss, score = figure.axes
+    assert [line.get_ydata()[0] for line in loss.lines] == [0.3, 0.3, 0.3, 0.25]
+    stars = [line for line in score.lines if line.get_marker() == "*"]
+    places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars]
+    assert places == [(2, 30.0), (1, 10.0), (3, 20.0)]
+    assert len({line.get_color() for line in stars}) == 2
+    (text,) = loss.texts
+    assert text.get_position()[1] == 7  # above its line
+
+
 def test_critic_curves_have_a_line_a_seed_and_the_line_of_chance():
     figure = critic_curves({"A": [critic(3, 0.25), critic(3, 0.5)], "B": [critic(1, 1.0)]})
     accuracy, loss = figure.axes
     assert [line.get_ydata()[0] for line in accuracy.lines] == [25, 50, 100, 50]
     assert [line.get_ydata()[0] for line in loss.lines] == pytest.approx([0.7] * 3 + [math.log(2)])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A", "B"]
-    with pytest.raises(AvvpError, match="Critics of 1 to 4 systems, not 0"):
+    with pytest.raises(AvvpError, match="Curves of 1 to 4 systems, not 0"):
         critic_curves({})
 
 
