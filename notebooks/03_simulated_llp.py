@@ -360,7 +360,9 @@ plt.show()
 # for each of the ten.
 
 # %% tags=["hide-input"]
-runs = find_runs([RESULTS, RUNS], data="sim", profile="full", experiment="han/han")
+# The published book shows what is committed, whatever lies in runs/.
+roots = [RESULTS] if profile == "published" else [RESULTS, RUNS]
+runs = find_runs(roots, data="sim", profile="full", experiment="han/han")
 if runs:
     summary = summarise(runs.values())
     table = pd.DataFrame(
@@ -405,10 +407,7 @@ frames = {
 }
 framed = {}
 for size in ("full", "medium"):
-    found = {
-        name: find_runs([RESULTS, RUNS], data="sim", profile=size, experiment=name)
-        for name in frames
-    }
+    found = {name: find_runs(roots, data="sim", profile=size, experiment=name) for name in frames}
     if all(found.values()):
         framed = {name: summarise(runs.values()) for name, runs in found.items()}
         break

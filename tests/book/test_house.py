@@ -1,8 +1,11 @@
 """The order of the house: imports run one way, and the lists of packages agree."""
 
 import ast
+import json
+import subprocess
 import tomllib
 from collections import defaultdict
+from functools import partial
 from graphlib import TopologicalSorter
 from importlib.metadata import distribution
 from pathlib import Path
@@ -180,3 +183,24 @@ def test_no_file_outside_the_tests_reads_a_folder_beside_the_repository():
         str(path.relative_to(ROOT)) for path in places if "../shared" in path.read_text("utf-8")
     ]
     assert not beside
+
+
+def test_what_was_measured_names_a_commit_of_this_history():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so there is no history to look in")
+    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True)
+    if git(["git", "rev-parse", "--is-shallow-repository"]).stdout.strip() == "true":
+        pytest.skip("a shallow clone, which lacks the history to look in")
+    known = set(git(["git", "rev-list", "HEAD"]).stdout.split())
+    files = sorted((ROOT / "results").rglob("*.json"))
+    commits = {file: json.loads(file.read_text("utf-8")).get("commit") for file in files}
+    assert len(commits) > 300
+    lost = [str(f) for f, commit in commits.items() if commit and commit not in known]
+    assert not lost
+
+
+def test_the_steps_on_a_file_of_the_size_of_llp_were_measured_on_all_chapters():
+    measured = json.loads((ROOT / "results" / "bench" / "llp_size.json").read_text("utf-8"))
+    assert measured["book"]["chapters"] == len(list((ROOT / "notebooks").glob("[0-9]*.py"))), (
+        "run: python benchmarks/llp_size.py DIR --json results/bench/llp_size.json"
+    )
