@@ -171,6 +171,8 @@ show_text(
 # features for all videos. `python benchmarks/llp_size.py DIR` makes it, takes every step, and checks
 # that each table of each chapter then shows the runs on that file. Processor seconds are those of
 # all processes together; the clock also counts what else the machine was doing, which the load tells.
+# The stand-in's folders had just been written, so that the import read them from memory: from a disk
+# it takes as long as the disk does for so many bytes.
 
 # %% tags=["hide-input"]
 STEPS = {
@@ -205,8 +207,8 @@ Table(
     f"{size['videos']['train'] * VIDEO_BYTES / RESIDENT_SHARE / 1e9:.1f} GB; otherwise it is "
     "streamed from the disk, with the same batches in the same order. In the book that was made, "
     f"{size['book']['lines']} lines of tables in {size['book']['chapters']} chapters showed runs on "
-    f"the stand-in under its name; left out was {listed(size['book']['left_out'])}, which knows only "
-    "the simulator."
+    f"the stand-in under its name; left out were {listed(size['book']['left_out'])}: what knows only "
+    "the simulator, and what profile smoke does not train."
 )
 
 # %% [markdown]

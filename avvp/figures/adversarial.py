@@ -129,8 +129,8 @@ def learning_curves(histories: Histories, *, idle: float, title: str = "") -> Fi
     """The joint loss and the validation score by epoch: a line a seed, a star at what was kept.
 
     Args:
-        histories: of each system, with ``epoch``, ``video``, ``val/segment/type_av`` and
-            ``selected_epoch``, one number.
+        histories: of each system, with ``epoch``, ``video``, ``val/segment/type_av`` and, of
+            whole trainings, ``selected_epoch``, one number.
         idle: the loss of who knows how frequent each class is and looks at no video.
         title: drawn above the panels.
 
@@ -147,6 +147,8 @@ def learning_curves(histories: Histories, *, idle: float, title: str = "") -> Fi
     figure.axes[0].set_ylim(top=1.15 * figure.axes[0].get_ylim()[1])  # room for what is told
     for seeds, style in zip(histories.values(), SYSTEM_STYLES, strict=False):
         for history in seeds:
+            if "selected_epoch" not in history:
+                continue
             kept = int(history["selected_epoch"])
             place = (kept, float(history[score][kept - 1]))
             figure.axes[1].plot(*place, "*", color=style["color"], markersize=11, zorder=3)

@@ -101,9 +101,10 @@ def learnt(kept: int) -> dict:
 
 
 def test_learning_curves_mark_the_epoch_that_was_kept():
-    figure = learning_curves({"A": [learnt(2), learnt(1)], "B": [learnt(3)]}, idle=0.25)
+    begun = {k: v for k, v in learnt(1).items() if k != "selected_epoch"}
+    figure = learning_curves({"A": [learnt(2), learnt(1)], "B": [learnt(3), begun]}, idle=0.25)
     loss, score = figure.axes
-    assert [line.get_ydata()[0] for line in loss.lines] == [0.3, 0.3, 0.3, 0.25]
+    assert [line.get_ydata()[0] for line in loss.lines] == [0.3, 0.3, 0.3, 0.3, 0.25]
     stars = [line for line in score.lines if line.get_marker() == "*"]
     places = [(line.get_xdata()[0], line.get_ydata()[0]) for line in stars]
     assert places == [(2, 30.0), (1, 10.0), (3, 20.0)]
