@@ -83,7 +83,7 @@ class Claim(NamedTuple):
         claimed: how much higher or lower in print, at least 0: points, or events. None: not said.
             For a history the threshold, for an exact claim the number itself.
         kind: ``score``, ``count``, ``history`` or ``exact``.
-        note: what is unclear about the claim.
+        note: what is unclear about the claim, or about the runs that it is tested on.
     """
 
     id: str
