@@ -711,11 +711,11 @@ for name in SKIPS if collapse else ():
                 ),
             }
         )
-made = begun[SKIPS[1]] if collapse else {}
+commits = listed([told["commit"][:7] for told in begun.values()]) if collapse else ""
 show_text(
     rows,
-    on=f"simulated LLP; float32: `python benchmarks/first_epochs.py`, commit {made['commit'][:7]}, "
-    f"{made['device']}",
+    on=f"simulated LLP; float32: `python benchmarks/first_epochs.py`, commits {commits}, "
+    f"{begun[SKIPS[0]]['device']}",
 ) if rows else Markdown("")
 
 # %% tags=["hide-input"]

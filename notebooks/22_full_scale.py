@@ -177,7 +177,7 @@ Markdown(
 
 # %% [markdown]
 # Two networks that take it well do not answer for a third. At the size of the paper, with its larger
-# batches and rate, bfloat16 keeps Base + GCAA of Cross-Modal learning from learning at all:
+# batches and rate, bfloat16 keeps Base + GCAA of Cross-Modal learning from learning for long:
 # {numref}`fig-cm-learning` in {doc}`06_adversarial_skip_context` shows the same seeds in float32.
 
 # %% [markdown]
