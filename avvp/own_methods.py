@@ -40,8 +40,10 @@ def read_methods(path: str | Path) -> None:
         importlib.import_module(name)
     except Exception as error:  # whatever a reader's file may raise
         own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-        line = error.lineno if isinstance(error, SyntaxError) else own[-1].lineno
+        # Without a line of it the file could not even be read as Python.
+        line = own[-1].lineno if own else getattr(error, "lineno", None)
+        place = f"{path}, line {line}" if line else f"{path}"
         told = str(error).splitlines()[0] if str(error) else ""
-        raise AvvpError(f"{path}, line {line}: {type(error).__name__}: {told}") from None
+        raise AvvpError(f"{place}: {type(error).__name__}: {told}") from None
     if before == (REGISTRY, MODELS) and there is None:
         raise AvvpError(f"{path} adds nothing to avvp.experiments.REGISTRY; see its last lines.")

@@ -78,11 +78,14 @@ def test_without_its_file_a_run_is_not_called_stale(avvp, tmp_path, capsys):
         ("my_empty.py", "VALUE = 1\n", "adds nothing to avvp.experiments.REGISTRY"),
         ("my_fault.py", "\nx = (\n", "line 2: SyntaxError: '(' was never closed"),
         ("my_fault.py", "import json\n\njson.loads('{')\n", "line 3: JSONDecodeError: Expecting"),
+        ("my_fault.py", "x = 1\nimport my_broken\n", "line 2: SyntaxError: '(' was never closed"),
+        ("my_fault.py", "x = 1\0\n", "Error: source code string cannot contain null bytes"),
         ("my_fault.py", "import my_other_one\n", "line 1: ModuleNotFoundError: No module named"),
     ],
 )
 def test_a_file_that_is_no_method_is_one_sentence(name, content, sentence, avvp, tmp_path):
     (tmp_path / name).write_text(content)
+    (tmp_path / "my_broken.py").write_text("\n\n\nx = (\n")
     status, told = avvp(tmp_path / name, "results", "list")
     assert status == 2
     assert told.startswith(f"avvp: {tmp_path / name}") and sentence in told
