@@ -70,6 +70,18 @@ def check_folder(folder: str | Path) -> None:
         )
 
 
+def check_new_folder(folder: str | Path) -> None:
+    """Whether a folder could be made, or is there and empty: to be asked before minutes of work.
+
+    Raises:
+        AvvpError: there is something in it, or it could not be written to.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AvvpError(f"{folder} is there and not empty; name another folder.")
+    check_folder(folder)
+
+
 def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Delete what :func:`atomic_path` left beside ``folder / name`` when its process was killed.
 

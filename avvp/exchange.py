@@ -33,7 +33,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from avvp.atomic import atomic_path, check_folder, write_text
+from avvp.atomic import atomic_path, check_new_folder, write_text
 from avvp.data.annotations import check_class, read_rows
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, LABELS, SEGMENTS, Modality, segments_to_runs
@@ -192,9 +192,7 @@ def check_target(folder: Path, *, form: Format, scores: bool) -> None:
         raise AvvpError(f"format is {form!r}; choose one of {', '.join(FORMATS)}.")
     if scores and form in ("audacity", "webvtt"):
         raise AvvpError(f"{form} has no place for probabilities; choose dcase, csv or parquet.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AvvpError(f"{folder} is there and not empty; name another folder.")
-    check_folder(folder)
+    check_new_folder(folder)
     if form == "parquet":
         _require_pyarrow()
 

@@ -246,7 +246,7 @@ def reproduce(
     for experiment in find_experiments(*(patterns or ["*"])):
         if size.core_only and not experiment.core and not patterns:
             left_out[experiment.name] = f"profile {profile} trains core rows only"
-        elif not (profile in (experiment.profiles or [profile]) or experiment.name in patterns):
+        elif not (experiment.trained_by(profile) or experiment.name in patterns):
             left_out[experiment.name] = f"profile {profile} trains it only if it is named"
         elif experiment.simulated_only and isinstance(source.origin, Path):
             left_out[experiment.name] = "it knows only the simulator"

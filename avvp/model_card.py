@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
+from avvp.atomic import check_new_folder
 from avvp.errors import AvvpError
 from avvp.events import LABELS, SEGMENTS, Thresholds, decode
 from avvp.experiments import REGISTRY, Predicted, predict_again
 from avvp.metrics import LEVELS, MODALITIES, evaluate, main_metric
-from avvp.models.pretrained import Pretrained, check_new, write_pretrained
+from avvp.models.pretrained import Pretrained, write_pretrained
 from avvp.results import RUNS, Run, read_arrays, read_run
 from avvp.tables import KINDS, PAPERS, data_world
 
@@ -36,7 +37,7 @@ def pack(
         AvvpError: the run has no network, its weights are missing or score something else, or
             ``out`` is there already.
     """
-    check_new(out)
+    check_new_folder(out)
     done = read_run(path)
     again = predict_again(done, read_arrays(path), data=data, device=device, runs=runs)
     if again.network is None:

@@ -207,6 +207,10 @@ class Experiment:
         """How many experiments have to be run before this one."""
         return 1 + REGISTRY[self.after].depth if self.after else 0
 
+    def trained_by(self, profile: str) -> bool:
+        """Whether a profile of that name trains it, core rows or not, without naming it."""
+        return profile in (self.profiles or [profile])
+
     def with_code(self) -> "Experiment":
         """The same, for a process that knows its classes and not the files that define them."""
         return replace(self, code=_code_outside(MODELS.get(self.model), type(self.objective)))

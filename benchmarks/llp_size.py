@@ -167,7 +167,7 @@ def main() -> int:
     left_out = sorted(
         name
         for name, each in REGISTRY.items()
-        if each.simulated_only or "smoke" not in (each.profiles or ["smoke"])
+        if each.simulated_only or not each.trained_by("smoke")
     )
     lines, wanting = 0, []
     for source in chapters(copy):

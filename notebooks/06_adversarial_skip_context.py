@@ -659,9 +659,8 @@ score = "val/segment/type_av"
 KEPT = ("video", score)
 if collapse:
     begun = {
-        name: json.loads((RESULTS / "bench" / f"first_epochs_{file}.json").read_text("utf-8"))
-        for name in SKIPS
-        for file in [name.partition("/")[2]]
+        name: json.loads((RESULTS / "bench" / f"first_epochs_{variant}.json").read_text("utf-8"))
+        for name, variant in ((name, name.removeprefix("cross_modal/")) for name in SKIPS)
     }
     frequency = load("quick", "train").weak.double().mean(dim=0)  # (C,)
     idle = torch.nn.functional.binary_cross_entropy(frequency, frequency).item()
@@ -721,7 +720,7 @@ show_text(
 # %% tags=["hide-input"]
 told = ""
 if collapse:
-    whole, without = curves.values()
+    without = curves[REGISTRY[SKIPS[1]].title]
     last = [run["video"][-1] for run in without]
     kept = [str(int(run["selected_epoch"])) for run in without]
     ends = [run[score][-1] for run in without]
@@ -743,12 +742,7 @@ if collapse:
             "size, with a quarter of the batch and of the rate, the same row learns to the end."
         )
     exact, rounded = (after[SKIPS[1], p]["video"] for p in ("float32", "bfloat16"))
-    gained = [
-        long - short_
-        for long, short_ in zip(
-            *(after[SKIPS[0], p][score] for p in ("float32", "bfloat16")), strict=True
-        )
-    ]
+    gained = np.subtract(*(after[SKIPS[0], p][score] for p in ("float32", "bfloat16"))).tolist()
     told += "\n\n" + (
         "The same seeds, order of videos and schedule in float32 learn. So **it is the precision that "
         "spoils this row**, and its scores at the size of the paper say something about bfloat16 and "

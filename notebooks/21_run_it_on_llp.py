@@ -237,7 +237,7 @@ for run in find_runs(RESULTS, data="sim", profile="medium").values():
         devices.add(run.device)
 families = defaultdict(list)
 for name, experiment in REGISTRY.items():
-    if experiment.training and (not experiment.profiles or "full" in experiment.profiles):
+    if experiment.training and experiment.trained_by("full"):
         families[name.partition("/")[0]].append(name)
 costs = []
 for family, names in families.items():

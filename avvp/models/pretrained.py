@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from avvp.atomic import atomic_path, check_folder, write_text
+from avvp.atomic import atomic_path, check_new_folder, write_text
 from avvp.devices import choose_device
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, Gate, Thresholds
@@ -49,17 +49,6 @@ class Pretrained(NamedTuple):
     """What it was trained as, a name of the registry."""
 
 
-def check_new(folder: Path) -> None:
-    """Whether :func:`write_pretrained` could write there: to be asked before a split is parsed.
-
-    Raises:
-        AvvpError: it could not.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AvvpError(f"{folder} is there and not empty; name a new folder.")
-    check_folder(folder)
-
-
 def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> Path:
     """Write weights and card to ``folder``; returns the path of the weights.
 
@@ -72,7 +61,7 @@ def write_pretrained(folder: str | Path, trained: Pretrained, *, card: str) -> P
         AvvpError: the folder has files in it, or takes none.
     """
     folder = Path(folder)
-    check_new(folder)
+    check_new_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     header = {
         "format": "pt",
