@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import platform
 import re
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, get_args
 
+import psutil
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -284,6 +284,10 @@ def _peak_memory() -> int:
     if status.exists():
         # ru_maxrss begins with what the parent held there; this mark begins anew.
         return 1024 * int(re.search(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)[1])
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # which Windows lacks
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

@@ -130,6 +130,8 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if on_gpu(device):
         state[device.type] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state[device.type] = torch.mps.get_rng_state()
     return state
 
 
@@ -138,6 +140,8 @@ def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"].cpu())
     if on_gpu(device):
         torch.cuda.set_rng_state(state[device.type].cpu(), device)
+    elif device.type == "mps" and device.type in state:  # a checkpoint of before has none
+        torch.mps.set_rng_state(state[device.type].cpu())
 
 
 def drawn_on(state: Mapping[str, Tensor]) -> str:

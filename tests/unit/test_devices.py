@@ -66,6 +66,21 @@ def test_random_numbers_go_on():
     assert drawn_on(kept) == "cpu" and drawn_on(kept | {"cuda": first}) == "cuda"
 
 
+def test_random_numbers_of_mps_go_on(monkeypatch):
+    there = {"state": torch.tensor([1, 2], dtype=torch.uint8)}
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: there["state"])
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: there.update(state=state))
+    mps = torch.device("mps")
+    kept = random_state(mps)
+    assert drawn_on(kept) == "mps"
+    there["state"] = torch.tensor([3, 4], dtype=torch.uint8)
+    set_random_state(kept, mps)
+    assert there["state"].tolist() == [1, 2]
+    without = {"cpu": kept["cpu"]}  # a checkpoint from before mps was kept
+    set_random_state(without, mps)
+    assert there["state"].tolist() == [1, 2]
+
+
 def test_peak_memory_sees_what_is_held_for_a_moment():
     device, threads = choose_device("cpu"), threading.active_count()
     with PeakMemory(device) as before:
