@@ -331,7 +331,9 @@ def _cross_modal_overrides(training: TrainingConfig) -> dict[str, tuple[Override
         ),
         Override("training.decay_every", 4, "with the rate halved earlier it stops learning"),
     )
-    exact = Override("training.precision", "float32", "at this rate bfloat16 spoils the training")
+    exact = Override(
+        "training.precision", "float32", "bfloat16 on a processor spoils the training at this rate"
+    )
     return {"quick": short, "medium": short, "full": (exact,)}
 
 

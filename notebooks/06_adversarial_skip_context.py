@@ -61,7 +61,7 @@ from avvp.models.cross_modal import (
 )
 from avvp.models.released import FAMILIES, released_name
 from avvp.parity import names_and_shapes, open_golden, rule_inputs, rule_state
-from avvp.results import HOME, RESULTS, read_arrays
+from avvp.results import HOME, RESULTS, find_runs, read_arrays
 from avvp.studies import by_scale, open_study, told_by_scale
 from avvp.tables import KINDS, provenance_table, result_table, runs_to_draw
 from avvp.training import seeded
@@ -588,9 +588,8 @@ against_han = open_study(
 _ = differences(against_han.steps(SEGMENT), reference="HAN", title=against_han.told)
 
 # %% [markdown]
-# Two of the four rows have committed runs at the size of the paper as well, the one with all
-# additions and Base + GCAA. What scale makes of the first one's difference from HAN, and in which
-# seconds it lies:
+# What scale makes of the difference between the row with all additions and HAN, and in which seconds
+# it lies:
 
 # %% tags=["hide-input"]
 FULL_ROW = ("cross_modal/adv_skip_gcaa", "han/han")
@@ -643,128 +642,151 @@ Markdown(
 )
 
 # %% [markdown]
-# ### A training that does not hold
+# ### What bfloat16 does to this training
 #
-# The second row says more than its mean. Both rows have the critic, and the same global context; they
-# differ in the skips. {numref}`fig-cm-learning` follows them through their training at the size of
-# the paper, a line a seed. The grey line is the loss of an answer that looks at no video: each class
-# with the probability that it has in the training labels. The short lines repeat the first epochs of
-# two seeds of each row with matrix products in float32, as the authors had them, in place of bfloat16.
+# Profile `full` takes matrix products in bfloat16 ({doc}`22_full_scale`), but for the rows of this
+# chapter, which it trains in float32, as the authors had them. Two of them were trained in bfloat16 as
+# well. {numref}`fig-cm-learning` follows these two through their training at the size of the paper in
+# either precision, a line a seed. Both have the critic and the same global context; they differ in the
+# skips. The grey line is the loss of an answer that looks at no video: each class with the probability
+# that it has in the training labels.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cm-learning", "caption": "Base + GCAA with and without skips over the training at the size of the paper, on simulated LLP, a line a seed, in bfloat16, and the first epochs of two seeds in float32: the loss of the joint probability on training videos (left) and segment-level Type@AV on validation videos (right). A star marks the epoch that was kept."}, "image": {"alt": "Two panels over forty epochs. Left: the loss of the row with skips falls far below a grey line, the loss of an answer by class frequencies; that of the row without skips goes up to the line within a few epochs and stays near it. Right: the validation score of the first row rises to a plateau, that of the second falls to about ten. Short lines are both rows in float32, which learn."}}
-SKIPS = ("cross_modal/adv_skip_gcaa", "cross_modal/gcaa")
-scales = by_scale(*SKIPS, **source) if data == "sim" else {}
-collapse = scales.get("full")
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cm-learning", "caption": "Base + GCAA with and without skips over the training at the size of the paper, on simulated LLP, a line a seed, in float32 and in bfloat16: the loss of the joint probability on training videos (left) and segment-level Type@AV on validation videos (right). A star marks the epoch that was kept."}, "image": {"alt": "Two panels over forty epochs. Left: the loss falls far below a grey line, the loss of an answer by class frequencies; only that of Base + GCAA in bfloat16 goes back up to the line within a few epochs and stays near it. Right: the validation scores rise to a plateau, but for those of Base + GCAA in bfloat16, which fall to about ten."}}
+SKIPS, PLAIN = (f"cross_modal/{row}" for row in ("adv_skip_gcaa", "gcaa"))
+PRECISIONS = {"float32": "", "bfloat16": "_bfloat16"}
 score = "val/segment/type_av"
-KEPT = ("video", score)
-if collapse:
-    begun = {
-        name: json.loads((RESULTS / "bench" / f"first_epochs_{variant}.json").read_text("utf-8"))
-        for name, variant in ((name, name.removeprefix("cross_modal/")) for name in SKIPS)
-    }
-    frequency = load("quick", "train").weak.double().mean(dim=0)  # (C,)
-    idle = torch.nn.functional.binary_cross_entropy(frequency, frequency).item()
-    curves = {
-        REGISTRY[name].title: [
-            {
-                **{k: run[f"history/{k}"] for k in ("epoch", "video", score)},
-                "selected_epoch": run["selected_epoch"],
-            }
-            for run in map(read_arrays, collapse.drawn[name].paths)
-        ]
-        for name in SKIPS
-    }
-    short = {
-        name: [{"epoch": [*range(1, len(e["video"]) + 1)], **e} for e in told["seeds"].values()]
-        for name, told in begun.items()
-    }
-    beside = {f"{REGISTRY[name].title}, float32": short[name] for name in SKIPS}
-    _ = learning_curves(curves | beside, idle=idle, title=collapse.told)
-else:
-    _ = note("There are no committed runs of both rows at the size of the paper to compare here.")
+KEPT = ("epoch", "video", score)
+begun = json.loads((RESULTS / "bench" / "first_epochs_gcaa.json").read_text("utf-8"))
+frequency = load("quick", "train").weak.double().mean(dim=0)  # (C,)
+idle = torch.nn.functional.binary_cross_entropy(frequency, frequency).item()
+whole = {
+    (name, precision): find_runs(
+        RESULTS, data="sim", profile="full", experiment=f"{name}{PRECISIONS[precision]}"
+    )
+    for name in (SKIPS, PLAIN)
+    for precision in PRECISIONS
+    if data == "sim"
+}
+curves = {
+    which: [
+        {k: run[f"history/{k}"] for k in KEPT} | {"selected_epoch": run["selected_epoch"]}
+        for run in map(read_arrays, found)
+    ]
+    for which, found in whole.items()
+    if found
+}
+if curves and (PLAIN, "float32") not in curves:
+    curves[PLAIN, "float32"] = [
+        {"epoch": [*range(1, len(told["video"]) + 1)], **told}
+        for told in begun["precisions"]["float32"].values()
+    ]
+_ = (
+    learning_curves(
+        {f"{REGISTRY[name].title}, {bits}": runs for (name, bits), runs in curves.items()},
+        idle=idle,
+        title="simulated LLP, full",
+    )
+    if curves
+    else note("There are no committed runs at the size of the paper on this data.")
+)
 
 # %% tags=["hide-input"]
-rows, after = [], {}
-for name in SKIPS if collapse else ():
-    seeds = [int(seed) for seed in begun[name]["seeds"]]
-    epochs = min(len(run["video"]) for run in short[name])
-    runs = {
-        done.seed: run
-        for done, run in zip(collapse.drawn[name].runs, curves[REGISTRY[name].title], strict=True)
-    }
-    for precision, of_seeds in {
-        "bfloat16": [runs[seed] for seed in seeds],
-        begun[name]["precision"]: short[name],
-    }.items():
-        after[name, precision] = {key: [run[key][epochs - 1] for run in of_seeds] for key in KEPT}
-        rows.append(
-            {
-                "row": REGISTRY[name].title,
-                "precision": precision,
-                "seeds": listed(map(str, seeds)),
-                f"loss, epoch {epochs}": ", ".join(
-                    f"{x:.3f}" for x in after[name, precision]["video"]
-                ),
-                "validation Type@AV (%)": ", ".join(
-                    f"{x:.1f}" for x in after[name, precision][score]
-                ),
-            }
-        )
-commits = listed([told["commit"][:7] for told in begun.values()]) if collapse else ""
-show_text(
-    rows,
-    on=f"simulated LLP; float32: `python benchmarks/first_epochs.py`, commits {commits}, "
-    f"{begun[SKIPS[0]]['device']}",
-) if rows else Markdown("")
+rows, tested, ended = [], {}, {}
+for (name, precision), found in whole.items():
+    if not found:
+        continue
+    runs = curves[name, precision]
+    tested[name, precision] = [run.metrics["segment/type_av"] for run in found.values()]
+    ended[name, precision] = [float(run["video"][-1]) for run in runs]
+    kept = [int(run["selected_epoch"]) for run in runs]
+    rows.append(
+        {
+            "row": REGISTRY[name].title,
+            "precision": precision,
+            "seeds": str(len(found)),
+            "loss at the end": ", ".join(f"{x:.3f}" for x in ended[name, precision]),
+            "epoch kept": ", ".join(map(str, kept)),
+            "test Type@AV (%)": ", ".join(f"{x:.1f}" for x in tested[name, precision]),
+        }
+    )
+show_text(rows, on="simulated LLP, full") if rows else Markdown("")
 
 # %% tags=["hide-input"]
 told = ""
-if collapse:
-    without = curves[REGISTRY[SKIPS[1]].title]
-    last = [run["video"][-1] for run in without]
-    kept = [str(int(run["selected_epoch"])) for run in without]
-    ends = [run[score][-1] for run in without]
-    scores = {
-        name: [f"{run.metrics['segment/type_av']:.1f}" for run in collapse.drawn[name].runs]
-        for name in SKIPS
-    }
-    told = (
-        f"Base + GCAA scores {listed(scores[SKIPS[1]])} Type@AV on test videos, with skips "
-        f"{listed(scores[SKIPS[0]])}. "
-    )
-    if all(max(run["video"][int(run["selected_epoch"]) :]) > 0.95 * idle for run in without):
+if (PLAIN, "bfloat16") in tested:
+    without, with_skips = curves[PLAIN, "bfloat16"], tested.get((SKIPS, "bfloat16"), [])
+    falls = all(max(run["video"][int(run["selected_epoch"]) :]) > 0.95 * idle for run in without)
+    if falls:
+        ends = [f"{run[score][-1]:.1f}" for run in without]
         told += (
-            "The seeds of the first are so far apart because **none of them learns for long**: after a "
-            f"few epochs its loss goes back up to that of the answer by frequencies, {idle:.2f}, and "
-            f"ends at {listed([f'{x:.2f}' for x in last])}. The network has all but stopped looking at "
-            f"the video. What is scored are the weights from before, of epoch {listed(kept)}; with the "
-            f"last ones the validation score would be {listed([f'{x:.1f}' for x in ends])}. At medium "
-            "size, with a quarter of the batch and of the rate, the same row learns to the end."
+            "In bfloat16 **no seed of Base + GCAA learns for long**: after a few epochs its loss goes "
+            f"back up to that of the answer by frequencies, {idle:.2f}. The network has all but stopped "
+            "looking at the video. What is scored are the weights from before; with the last ones the "
+            f"validation score would be {listed(ends)}. "
         )
-    exact, rounded = (after[SKIPS[1], p]["video"] for p in ("float32", "bfloat16"))
-    gained = np.subtract(*(after[SKIPS[0], p][score] for p in ("float32", "bfloat16"))).tolist()
-    told += "\n\n" + (
-        "The same seeds, order of videos and schedule in float32 learn. So **it is the precision that "
-        "spoils this row**, and its scores at the size of the paper say something about bfloat16 and "
-        "nothing about global context. They stay in the tables, since they are what the profile "
-        "gives; the paper's row, in float32, is not contradicted by them."
-        if max(exact) < 0.7 * min(rounded)
-        else "In float32 the loss is no better. So it is not the precision: at the released rate the "
-        "skips buy something that no table of the paper shows, a training that holds."
-    )
-    told += "\n\n" + (
-        "With skips the input has a way around the attention, and the training holds in bfloat16. It "
-        f"is not untouched: in float32 the validation score at that epoch differs by "
-        f"{listed([f'{x:+.1f}' for x in gained])} points. "
-        + (
-            "A part of what the row loses to HAN at this size, above, may therefore be bfloat16's, "
-            "the contradicted claim in vision included; whole trainings in float32 would tell, and "
-            "have not been run. HAN itself takes bfloat16 well ({doc}`22_full_scale`)."
-            if min(gained) > 0
-            else "So its distance from HAN, above, is not laid to bfloat16 by these epochs."
+    exact = curves[PLAIN, "float32"]
+    until = len(exact[0]["video"])
+    if max(float(run["video"][-1]) for run in exact) < 0.7 * idle:
+        losses = [f"{run['video'][-1]:.3f}" for run in exact]
+        told += f"In float32 the loss falls, over {until} epochs, to {listed(losses)}. "
+    if (SKIPS, "float32") in tested:
+        gained = np.mean(tested[SKIPS, "float32"]) - np.mean(with_skips)
+        told += (
+            "With skips the input has a way around the attention, and the training holds in either "
+            f"precision; float32 is worth {gained:+.1f} points of Type@AV on test videos there, means "
+            "over seeds."
         )
-    )
 Markdown(told)
+
+# %% [markdown]
+# Which operation does it? `benchmarks/first_epochs.py` repeats the first epochs of Base + GCAA in
+# float32, in bfloat16, and in bfloat16 with nothing but the softmax of the attentions in float32: the
+# same seeds, order of videos and schedule. Beside loss and score it notes how large the two front ends
+# have made their features, root mean square over the validation videos.
+
+# %% tags=["hide-input"]
+epochs = len(next(iter(begun["precisions"]["float32"].values()))["video"])
+rows, grown = [], {}
+for precision, by_seed in begun["precisions"].items():
+    grown[precision] = [run["front_end"]["visual"] for run in by_seed.values()]
+    cells = {
+        f"loss, epoch {epochs}": [f"{run['video'][-1]:.3f}" for run in by_seed.values()],
+        "validation Type@AV (%)": [f"{run[score][-1]:.1f}" for run in by_seed.values()],
+        "audio features": [f"{run['front_end']['audio']:.1f}" for run in by_seed.values()],
+        "visual features": [f"{size:,.0f}" for size in grown[precision]],
+    }
+    rows.append(
+        {"precision": precision, "seeds": ", ".join(by_seed)}
+        | {title: ", ".join(values) for title, values in cells.items()}
+    )
+show_text(
+    rows,
+    on=f"simulated LLP, full; `python benchmarks/first_epochs.py`, commit {begun['commit'][:7]}, "
+    f"{begun['device']}",
+)
+
+# %% tags=["hide-input"]
+exact, rounded, wide = grown.values()
+Markdown(
+    "**It is the softmax.** With it alone in float32 the visual features stay what they are in float32; "
+    f"in bfloat16 they run away, to {listed([f'{size:,.0f}' for size in rounded])}, and the norm behind "
+    "the attention divides by them what tells one second from another. The likely reason: no norm "
+    "stands between the front end and the first attention, and visual features, averages behind a "
+    "rectifier, are nowhere negative, so a large rate makes large sums of them in any precision. The "
+    "scores of attention go with the square of these. The gradient of a softmax is a difference of "
+    "terms that nearly cancel, if the probabilities sum to one; rounded to three digits they do not, "
+    "and what remains grows with the features and points the same way in every batch. Adam makes full "
+    "steps of it."
+    if min(rounded) > 10 * max(*exact, *wide)
+    else "The front end does not grow further in bfloat16 than in float32: it is something else."
+)
+
+# %% [markdown]
+# A GPU takes softmaxes in float32 in any case. On a processor they are taken in the precision that
+# autocast says, as all committed runs were; that does no harm to HAN, MA and MGN, and none that shows
+# to the rows of this chapter at medium size, with a quarter of the rate. Whoever trains this network
+# on a processor at its own rate should do so in float32.
+
 
 # %% [markdown]
 # ### Released or intended

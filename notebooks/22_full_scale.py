@@ -176,9 +176,10 @@ Markdown(
 )
 
 # %% [markdown]
-# Two networks that take it well do not answer for a third. At the size of the paper, with its larger
-# batches and rate, bfloat16 keeps Base + GCAA of Cross-Modal learning from learning for long:
-# {numref}`fig-cm-learning` in {doc}`06_adversarial_skip_context` shows the same seeds in float32.
+# Two networks that take it well do not answer for a third. At its released rate, and on a processor,
+# where softmaxes are in bfloat16 too, Base + GCAA of Cross-Modal learning does not learn for long:
+# {numref}`fig-cm-learning` in {doc}`06_adversarial_skip_context`, which also finds the operation. So
+# profile `full` trains Cross-Modal learning's rows in float32.
 
 # %% [markdown]
 # ## Cut off, and on again
