@@ -783,10 +783,9 @@ Markdown(
 
 # %% [markdown]
 # A GPU takes softmaxes in float32 in any case. On a processor they are taken in the precision that
-# autocast says, as all committed runs were; that does no harm to HAN, MA and MGN, and none that shows
-# to the rows of this chapter at medium size, with a quarter of the rate. Whoever trains this network
-# on a processor at its own rate should do so in float32.
-
+# autocast says, as in all committed runs in bfloat16. HAN and MA take that well
+# ({doc}`22_full_scale`), and at medium size, with a quarter of the rate, the rows of this chapter learn
+# to the end. Whoever trains this network on a processor at its own rate should do so in float32.
 
 # %% [markdown]
 # ### Released or intended
