@@ -177,7 +177,8 @@ Markdown(
 
 # %% [markdown]
 # Two networks that take it well do not answer for a third. At its released rate, and on a processor,
-# where softmaxes are in bfloat16 too, Base + GCAA of Cross-Modal learning does not learn for long:
+# where softmaxes are in bfloat16 too, Base + GCAA of Cross-Modal learning does not learn for long, and
+# the row with all its additions loses several points of Type@AV:
 # {numref}`fig-cm-learning` in {doc}`06_adversarial_skip_context`, which also finds the operation. So
 # profile `full` trains Cross-Modal learning's rows in float32.
 
