@@ -42,7 +42,7 @@ def choose_device(device: str = "auto", *, elsewhere: bool = False) -> torch.dev
 
 def asks_for_gpu(device: str) -> bool | None:
     """Whether a name as :func:`choose_device` takes it means a GPU; None: if there is one."""
-    return None if device == "auto" else device == "cuda"
+    return None if device == "auto" else device.partition(":")[0] == "cuda"
 
 
 def describe_device(device: torch.device) -> str:

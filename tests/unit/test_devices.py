@@ -49,8 +49,9 @@ def test_devices_of_several_are_numbered(monkeypatch):
 
 
 def test_a_gpu_is_meant_by_name():
-    assert [asks_for_gpu(name) for name in ("auto", "cuda", "cpu", "mps")] == [
+    assert [asks_for_gpu(name) for name in ("auto", "cuda", "cuda:1", "cpu", "mps")] == [
         None,
+        True,
         True,
         False,
         False,
