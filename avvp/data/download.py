@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 import requests
 from tqdm.auto import tqdm
+from urllib3.exceptions import LocationParseError
 
 from avvp.atomic import atomic_path
 from avvp.data.features import FOLDERS
@@ -31,9 +33,17 @@ SUMS = "SHA256SUMS"
 _PIECE = 1 << 16  # what comes after the last whole piece is fetched again
 _TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 _NO_ADDRESS = (
+    LocationParseError,  # requests lets it through
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
+)
+_NO_ARCHIVE = (
+    EOFError,
+    NotImplementedError,  # a method of compression that Python does not know
+    RuntimeError,  # encrypted
+    zipfile.BadZipFile,
+    zlib.error,
 )
 _SUMS_LINE = re.compile(r"([0-9a-f]{64})[ ][ *](.+)")
 
@@ -75,7 +85,7 @@ def _listed(url: str) -> dict[str, str]:
     try:
         with _session() as session:
             answer = session.get(address, timeout=_TIMEOUT)
-    except requests.RequestException as error:
+    except (requests.RequestException, LocationParseError) as error:
         raise AvvpError(f"{address} can't be fetched ({_reason(error)}).") from error
     if not answer.ok:
         raise AvvpError(
@@ -162,8 +172,8 @@ def _fetch_part(
 ) -> None:
     """Bring ``part`` to its end, over as many connections as it takes."""
     failures = 0
+    longest = part.stat().st_size  # a server that can't continue starts again and again
     while True:
-        before = part.stat().st_size
         try:
             _continue(session, url, part, progress)
             return
@@ -172,13 +182,15 @@ def _fetch_part(
             raise AvvpError(f"{url} is no address of the web; it must start with https.") from error
         except requests.RequestException as error:
             size = part.stat().st_size
-            failures = 0 if size > before else failures + 1
+            failures = 0 if size > longest else failures + 1
+            longest = max(longest, size)
             if failures >= attempts:
                 if not size:
                     part.unlink()
                 raise AvvpError(
                     f"{url} can't be fetched: after {size} bytes the connection failed "
-                    f"{failures} times ({_reason(error)}); the same command goes on from there."
+                    f"{failures} times ({_reason(error)}); the same command goes on from there, or "
+                    "from the start where the server can't."
                 ) from error
             time.sleep(min(pause * 2 ** max(failures - 1, 0), 30))
 
@@ -188,7 +200,7 @@ def _continue(session: requests.Session, url: str, part: Path, progress: bool) -
     start = part.stat().st_size
     headers = {"Range": f"bytes={start}-"} if start else {}
     with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-        if answer.status_code == 416:  # nothing follows
+        if answer.status_code == 416 and start:  # nothing follows
             if answer.headers.get("Content-Range") != f"bytes */{start}":
                 part.write_bytes(b"")
                 _continue(session, url, part, progress)
@@ -204,12 +216,12 @@ def _continue(session: requests.Session, url: str, part: Path, progress: bool) -
         span = answer.headers.get("Content-Range", "")
         if answer.status_code != 206 or not span.startswith(f"bytes {start}-"):
             start = 0
-        length = answer.headers.get("Content-Length")
+        length = answer.headers.get("Content-Length", "")
         with (
             _writing(part.with_suffix(""), part),
             part.open("r+b") as file,
             tqdm(
-                total=None if length is None else start + int(length),
+                total=start + int(length) if length.isdecimal() else None,
                 initial=start,
                 desc=part.stem,
                 unit="B",
@@ -260,7 +272,8 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
                     f"{archive} holds no feature array: expected members such as vggish/NAME.npy."
                 )
             for member, path in tqdm(members, desc=archive.name, unit="file", disable=not progress):
-                if path.is_file() and path.stat().st_size == member.file_size:
+                # Arrays of a stream are all of one size, so a size would say nothing.
+                if path.is_file() and zlib.crc32(path.read_bytes()) == member.CRC:
                     continue
                 with (
                     _writing(path),
@@ -269,8 +282,11 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
                     temporary.open("wb") as target,
                 ):
                     shutil.copyfileobj(source, target)
-    except zipfile.BadZipFile as error:
-        raise AvvpError(f"{archive} is no zip archive that can be read ({error}).") from error
+    except _NO_ARCHIVE as error:
+        raise AvvpError(
+            f"{archive} is no zip archive that can be read ({error}); pack it anew, by "
+            "'zip -r', without a password."
+        ) from error
 
 
 def _session() -> requests.Session:

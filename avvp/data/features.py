@@ -3,7 +3,8 @@
 A folder each for ``vggish`` (10, 128), ``res152`` (80, 2048) and ``r2plus1d_18`` (10, 512), all
 float32; the array of a video is named by the first 11 characters of its ``filename``. A few videos
 are in memory at a time. What is done is kept in ``FILE.h5.ORIGIN.partial`` beside the target, so
-that an import that was killed goes on where it stood and ends with the same bytes.
+that an import that was killed goes on where it stood and ends with the same bytes. ORIGIN stands
+for the folder and the size and time of its files: where these have changed, it starts again.
 """
 
 import glob
@@ -11,6 +12,7 @@ import hashlib
 import os
 import tokenize
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -160,7 +162,7 @@ def import_features(
     provenance = _provenance(labelled, problems)
     if not allow_missing and not all(len(split) for split in splits.values()):
         raise FeatureProblems(_sentence(problems, features), problems)
-    partial = _partial_path(out, features)
+    partial = _partial_path(out, features, labelled)
     try:
         writer = StoreWriter.reopen(partial, splits, provenance)
         resumed = 0 if writer is None else sum(int((~writer.unwritten(s)).sum()) for s in splits)
@@ -298,15 +300,29 @@ def _provenance(labelled: Annotations, problems: list[Problem]) -> dict[str, Any
     }
 
 
-def _partial_path(out: Path, features: Path) -> Path:
-    """Where an import from ``features`` keeps what it has done; removes those from elsewhere."""
+def _partial_path(out: Path, features: Path, labelled: Annotations) -> Path:
+    """Where an import of these files keeps what it has done; removes those of others."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    origin = hashlib.sha256(str(features.resolve()).encode()).hexdigest()[:8]
+    origin = _origin(features, labelled)
     path = out.with_name(f"{out.name}.{origin}.partial")
     for other in out.parent.glob(f"{glob.escape(out.name)}.{'[0-9a-f]' * 8}.partial"):
         if other != path:
             other.unlink()
     return path
+
+
+def _origin(features: Path, labelled: Annotations) -> str:
+    """Eight digits that change with the folder and with the size or time of a file in use."""
+    used = {f"{video[:NAME_LENGTH]}.npy" for split in labelled.values() for video in split.ids}
+    digest = hashlib.sha256(str(features.resolve()).encode())
+    for folder, _ in FOLDERS.values():
+        for entry in sorted(os.scandir(features / folder), key=lambda entry: entry.name):
+            if entry.name in used:
+                with suppress(OSError):  # a link to nothing; reading it names the file
+                    there = entry.stat()
+                    line = f"{folder}/{entry.name} {there.st_size} {there.st_mtime_ns}\n"
+                    digest.update(line.encode())
+    return digest.hexdigest()[:8]
 
 
 def _sentence(problems: list[Problem], features: Path) -> str:

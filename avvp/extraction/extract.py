@@ -38,7 +38,7 @@ RECIPE = 1
 """Grows whenever the same clip and weights give other features."""
 
 RECORD = "extraction.json"
-_LLP_NAME = re.compile(r"(.{11})_\d+_\d+")
+_LLP_NAME = re.compile(r"(.{11})_\d+(?:\.\d+)?_\d+(?:\.\d+)?")  # five windows have fractions
 _AT_ONCE = 20  # frames in a network at a time
 
 

@@ -30,7 +30,9 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.cuts: list[int | None] = []
         self.ranges = True
-        self.failing = 0  # requests to answer with status 503
+        self.failing = 0  # requests to answer with a status of failure
+        self.status = 503
+        self.length: str | None = None  # to announce; None: the right one
         self.requests: list[tuple[str, str | None]] = []
         server = self
 
@@ -40,7 +42,7 @@ class Server:
                 server.requests.append((self.path, wanted))
                 if server.failing:
                     server.failing -= 1
-                    self.send_error(503)
+                    self.send_error(server.status)
                     return
                 if self.path not in server.files:
                     self.send_error(404)
@@ -59,7 +61,7 @@ class Server:
                     self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
                 else:
                     self.send_response(200)
-                self.send_header("Content-Length", str(size - start))
+                self.send_header("Content-Length", server.length or str(size - start))
                 self.end_headers()
                 cut = server.cuts.pop(0) if server.cuts else None
                 self.wfile.write(body[start:] if cut is None else body[start : start + cut])
@@ -136,6 +138,30 @@ def test_a_server_without_ranges_that_always_cuts_is_given_up(server, tmp_path):
     with pytest.raises(AvvpError, match="connection failed 4 times"):
         get(server, tmp_path / "data.bin", attempts=4)
     assert len(server.requests) == 5
+
+
+def test_a_server_without_ranges_that_cuts_here_and_there_is_given_up(server, tmp_path):
+    server.ranges = False
+    server.cuts = [700_000, 500_000] * 50
+    with pytest.raises(AvvpError, match=r"failed 4 times .* or from the start where the server"):
+        get(server, tmp_path / "data.bin", attempts=4)
+    assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize("there", [b"", CONTENT[:10]])
+def test_a_server_that_finds_nothing_follows_whatever_is_asked(server, tmp_path, there):
+    if there:
+        (tmp_path / "data.bin.part").write_bytes(there)
+    server.failing, server.status = 50, 416
+    with pytest.raises(AvvpError, match="status 416"):
+        get(server, tmp_path / "data.bin")
+    assert len(server.requests) == 1 + bool(there) and not names(tmp_path)
+
+
+def test_a_length_that_is_no_number(server, tmp_path):
+    server.length = "many"
+    get(server, tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == CONTENT
 
 
 def test_a_part_that_is_whole_already(server, tmp_path):
@@ -267,6 +293,43 @@ def test_features_come_in_archives(server, tmp_path):
     assert len(server.requests) == 2 + 3
     for name in names(source):
         assert (tmp_path / "features" / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_an_archive_that_was_corrected_is_unpacked_again(server, tmp_path):
+    arrays = [np.full((10, 128), value, np.float32) for value in (1, 2)]
+    for array in arrays:
+        packed, content = io.BytesIO(), io.BytesIO()
+        np.save(content, array)
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("vggish/a.npy", content.getvalue())
+        serve_features(server, {"vggish.zip": packed.getvalue()})
+        download_features(tmp_path, url=server.url, progress=False)
+        assert np.array_equal(np.load(tmp_path / "vggish" / "a.npy"), array)
+    (tmp_path / "vggish" / "a.npy").write_bytes(content.getvalue()[:-4] + b"\xff" * 4)
+    download_features(tmp_path, url=server.url, progress=False)
+    assert np.array_equal(np.load(tmp_path / "vggish" / "a.npy"), arrays[1])
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "told"),
+    [
+        (10, b"\x09\x00", "compression method is not supported"),  # Deflate64
+        (8, b"\x01\x00", "encrypted"),
+    ],
+)
+def test_an_archive_that_python_can_not_unpack(server, tmp_path, offset, value, told):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vggish/a.npy", b"numbers" * 99)
+    content = bytearray(packed.getvalue())
+    directory = content.index(b"PK\x01\x02")  # its fields come two bytes later than in the header
+    assert len(value) == 2
+    content[directory + offset : directory + offset + 2] = value
+    content[offset - 2 : offset] = value
+    serve_features(server, {"vggish.zip": bytes(content)})
+    with pytest.raises(AvvpError, match=rf"vggish.zip is no zip archive .*{told}.*; pack it anew"):
+        download_features(tmp_path, url=server.url, progress=False)
+    assert names(tmp_path) == ["vggish.zip"]
 
 
 def test_an_archive_without_arrays(server, tmp_path):

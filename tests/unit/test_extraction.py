@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 
 import avvp.extraction
 from avvp.cli import main
-from avvp.data.features import FOLDERS, import_features
+from avvp.data import read_annotations
+from avvp.data.features import FOLDERS, NAME_LENGTH, import_features
 from avvp.errors import AvvpError
 from avvp.extraction import extract, operators, visual
 from avvp.extraction.extract import RECORD, extract_clip, extract_folder, find_videos, load_networks
@@ -237,6 +238,19 @@ def test_names_are_those_that_the_import_looks_for(tmp_path):
         annotations, tmp_path / "out", tmp_path / "a.h5", allow_missing=False, progress=False
     )
     assert sum(report.videos.values()) == len(video_ids()) and not report.problems
+
+
+def test_windows_at_fractions_of_a_second_are_named_as_the_import_looks_for_them(tmp_path):
+    for name in ("ApKgnUPayqU_8.5_18.5", "BYEc9L5kGKQ_48_58", "my_2.5_clip"):
+        (tmp_path / f"{name}.mp4").touch()
+    assert list(find_videos(tmp_path)) == ["ApKgnUPayqU", "BYEc9L5kGKQ", "my_2.5_clip"]
+
+
+def test_every_video_of_llp_is_named_as_the_import_looks_for_it(shared, tmp_path):
+    ids = [video for split in read_annotations(shared / "llp").values() for video in split.ids]
+    for video in ids:
+        (tmp_path / f"{video}.mp4").touch()
+    assert set(find_videos(tmp_path)) == {video[:NAME_LENGTH] for video in ids}
 
 
 def test_only_videos_of_the_folder_count(tmp_path):

@@ -185,6 +185,20 @@ def test_an_interrupted_import_from_another_folder_is_not_taken_up(llp, tmp_path
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_an_interrupted_import_of_files_that_have_changed_starts_again(llp, tmp_path, monkeypatch):
+    annotations, features = llp
+    out = tmp_path / "llp.h5"
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 4)
+        with pytest.raises(Stop):
+            quiet(annotations, features, out)
+    corrected = features / "vggish" / f"{video_ids()[0][:11]}.npy"
+    np.save(corrected, np.full((10, 128), 0.25, np.float32))
+    assert quiet(annotations, features, out).resumed == 0
+    assert (read_split(out, "train").audio[0] == 0.25).all()
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def test_a_killed_import_goes_on(tmp_path):
     """SIGKILL in the middle, twice; the third run ends with the bytes of an uninterrupted one."""
     rows = [f"many{n:07d}_0_10\tSpeech" for n in range(150)]
