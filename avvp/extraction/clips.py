@@ -14,8 +14,8 @@ What happens to a clip that is not ten seconds of sound and images:
 - longer: its first ten seconds, and nothing after them is decoded;
 - shorter: the frames stay at eight a second, the last one is repeated and the sound is followed by
   silence (the release stretched the frames and failed on the sound);
-- sound that starts late or ends early: silence where there is none; no sound track: ten seconds of
-  silence;
+- sound that starts more than half a second late or ends so early: silence where there is none; no
+  sound track, or none in the first ten seconds: ten seconds of silence;
 - no images (a cover picture is none): refused;
 - any frame rate, constant or not: frames are repeated or dropped as ffmpeg does it;
 - rotated by its metadata: upright, as ffmpeg does it;
@@ -80,6 +80,7 @@ class _Track(NamedTuple):
     end: float | None  # None where there is more than ten seconds
     announced: float | None  # end of the track as its header has it
     file_announced: float | None  # and of the longest track of the file
+    start: float = 0.0  # of the sound
 
 
 def read_clip(path: str | Path) -> Clip:
@@ -97,9 +98,11 @@ def read_clip(path: str | Path) -> Clip:
         notes.append(f"is longer than {SECONDS} s: its first {SECONDS} s were taken")
     elif short:
         notes.append(f"has images for {images.end:.1f} s: the last one was repeated")
-    if not sound.content:
+    if not sound.content or sound.start >= SECONDS:
         notes.append("has no sound: silence was taken for it")
-    elif _is_short(sound):
+    elif sound.start > TOLERANCE:
+        notes.append(f"has sound from {sound.start:.1f} s on: silence was taken before")
+    if sound.content and _is_short(sound):
         notes.append(f"has sound for {sound.end:.1f} s: silence was taken for the rest")
     samples = np.concatenate([np.zeros((0, 2), np.int16), *sound.content])
     return Clip(
@@ -298,7 +301,7 @@ def _read_sound(path: Path) -> _Track:
         if stream is None:
             return _Track([], [], 0.0, None, None)
         _refuse_unknown_codec(path, stream)
-        wanted, count = SECONDS * _SOURCE_RATE, 0
+        wanted, count, late = SECONDS * _SOURCE_RATE, 0, 0.0
         pieces: list[np.ndarray] = []
         resampler, form = None, None
         for frame in container.decode(stream):
@@ -315,7 +318,8 @@ def _read_sound(path: Path) -> _Track:
         else:
             count += _collect(pieces, resampler, None)
         announced = _announced(stream, container)
-    return _Track(pieces, [], None if count >= wanted else count / _SOURCE_RATE, *announced)
+    end = None if count >= wanted else count / _SOURCE_RATE
+    return _Track(pieces, [], end, *announced, start=late)
 
 
 def _collect(

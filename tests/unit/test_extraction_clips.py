@@ -175,6 +175,13 @@ def test_no_sound_track_is_silence(tmp_path):
 def test_sound_that_starts_late_stays_where_it_is(tmp_path):
     clip = read_clip(write_clip(tmp_path / "a.mkv", sound_starts=4))
     assert loudness(clip.sound) == [False] * 4 + [True] * 6
+    assert clip.notes == ("has sound from 4.0 s on: silence was taken before",)
+
+
+def test_sound_that_starts_after_ten_seconds_is_none(tmp_path):
+    clip = read_clip(write_clip(tmp_path / "a.mkv", sound=tone(2), sound_starts=11))
+    assert not clip.sound.any()
+    assert clip.notes == ("has no sound: silence was taken for it",)
 
 
 def test_channels_are_averaged(tmp_path):
