@@ -48,6 +48,7 @@ _TABLE = (*COLUMNS, "modality")
 HALF = Decimal("0.5")
 """How much of a second events have to cover."""
 _CUE_TIME = re.compile(r"(?:(\d+):)?([0-5]\d):([0-5]\d\.\d{3})")
+_NOT_IN_ROW: dict[Format, set[str]] = {"dcase": set('"\t\r\n'), "csv": {"\r"}}
 RECORDINGS = (".wav", ".flac", ".mp3", ".mp4")
 """Endings that event lists put after a video's name."""
 
@@ -146,14 +147,20 @@ def write_predictions(
             sed_scores_eval reads them.
 
     Raises:
-        AvvpError: the folder holds something, the format has no place for scores, or pyarrow is
-            not installed.
+        AvvpError: the folder holds something, the format has no place for scores or for the name
+            of a video, or pyarrow is not installed.
     """
     folder = Path(folder)
     check_target(folder, form=form, scores=bool(scores))
     odd = next((video for video in predictions.ids if not _names_file(video)), None)
     if odd is not None and form not in ("csv", "parquet"):
         raise AvvpError(f"{odd!r} can't be the name of a file; choose csv or parquet.")
+    odd = next((video for video in predictions.ids if not _fits_row(video, form)), None)
+    if odd is not None:
+        raise AvvpError(
+            f"the video {odd!r} can't stand in a row of {form} and be read back; rename it, "
+            'without blanks at either end, quotation marks ", tabs and line breaks.'
+        )
     if form == "dcase":
         for modality, mask in predictions.masks().items():
             table = _table(predictions.ids, mask, silent=True)
@@ -353,14 +360,15 @@ def _read_parquet(path: Path) -> _Table:
     with path.open("rb") as file:
         try:
             table = pd.read_parquet(file, engine="pyarrow")
-        except (arrow.ArrowException, OSError) as error:
+            # Nothing, not a number and not a time are how a table says that a field is empty.
+            rows = [
+                ["" if empty else str(value) for value, empty in zip(*both, strict=True)]
+                for both in zip(table.itertuples(index=False), table.isna().to_numpy(), strict=True)
+            ]
+        # Text that is not UTF-8 is a ValueError, what the table says of its columns a KeyError.
+        except (arrow.ArrowException, OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise AvvpError(f"{path} is damaged or no parquet file: {reason}.") from None
-    # Nothing, not a number and not a time are how a table says that a field is empty.
-    rows = (
-        ["" if empty else str(value) for value, empty in zip(*both, strict=True)]
-        for both in zip(table.itertuples(index=False), table.isna().to_numpy(), strict=True)
-    )
     return _Table(list(map(str, table.columns)), enumerate(rows, start=1))
 
 
@@ -475,6 +483,13 @@ def _by_video(ids: Sequence[str], mask: Tensor) -> dict[str, list[tuple[int, int
 def _names_file(video: str) -> bool:
     """Whether a file can be named after a video, and is not passed over when it is read."""
     return Path(video).name == video and not video.startswith(".")
+
+
+def _fits_row(video: str, form: Format) -> bool:
+    """Whether a row of a table that names the video is read back as it was written."""
+    return form in _LABEL_TRACKS or (
+        video == video.strip() and not set(video) & _NOT_IN_ROW.get(form, set())
+    )
 
 
 def _label_track(events: Sequence[tuple[int, int, str]]) -> str:

@@ -1,7 +1,9 @@
 """Predictions that can't be scored: one sentence that names the file and the row."""
 
 import sys
+from contextlib import suppress
 
+import pandas as pd
 import pytest
 
 from avvp.errors import AvvpError
@@ -119,6 +121,22 @@ def test_a_row_of_a_csv_that_says_something_impossible(row, expected, tmp_path):
 def test_a_damaged_parquet_file(tmp_path):
     (tmp_path / "events.parquet").write_bytes(b"PAR1 is how it starts")
     assert "is damaged or no parquet file" in refusal(tmp_path, "parquet")
+
+
+def test_a_parquet_file_with_a_flipped_byte_is_one_sentence_or_read(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "events.parquet"
+    rows = {"filename": [VIDEO], "onset": [0.0], "offset": [1.0], "event_label": ["Dog"]}
+    pd.DataFrame(rows | {"modality": ["audio"]}).to_parquet(path)
+    whole = path.read_bytes()
+    for place in range(4, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xA5]) + whole[place + 1 :])
+        with suppress(AvvpError):
+            read_predictions(tmp_path, [VIDEO], form="parquet")
+    name = arrow.array([VIDEO.encode("latin-1") + b"\xe9"]).view(arrow.string())
+    table = arrow.table({column: name for column in (*rows, "modality")})
+    arrow.parquet.write_table(table, path)
+    assert "is damaged or no parquet file: 'utf-8' codec" in refusal(tmp_path, "parquet")
 
 
 def test_parquet_without_pyarrow_is_one_sentence(tmp_path, monkeypatch):

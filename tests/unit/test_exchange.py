@@ -195,6 +195,34 @@ def test_hidden_files_are_passed_over(form, ending, tmp_path):
         write_predictions(tmp_path / "b", hidden, form=form)
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        *(("dcase", name) for name in ('my "best" clip', " a", "b\tc", "d\ne")),
+        *(("csv", name) for name in (" a", "b\rc")),
+        ("parquet", "a "),
+    ],
+)
+def test_a_name_that_a_row_would_not_give_back_is_refused(form, name, tmp_path):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    nothing = torch.zeros(1, CLASSES, SEGMENTS, dtype=torch.bool)
+    with pytest.raises(AvvpError, match=f"can't stand in a row of {form} and be read back"):
+        write_predictions(tmp_path / "a", Predictions((name,), nothing, nothing, {}), form=form)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("form", "name"), [("csv", 'my "best",\tclip\n2'), ("parquet", '"\t\r\n"'), ("audacity", " a")]
+)
+def test_odd_names_are_read_back_where_they_can_be(form, name, tmp_path):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    mask = made_up(videos=1)
+    write_predictions(tmp_path / "a", Predictions((name,), mask, mask, {}), form=form)
+    assert read_predictions(tmp_path / "a", [name], form=form).audio.equal(mask)
+
+
 def test_label_tracks_of_other_programs_are_understood(tmp_path):
     (tmp_path / "audio").mkdir()
     path = tmp_path / "audio" / f"{IDS[0]}.txt"
