@@ -83,7 +83,7 @@ def of_one_modality(
 def check_parsing(found: object, *, videos: int, network: str) -> None:
     """See that what a network returned is a parsing that can be trained on and scored.
 
-    Numbers above 1 pass: MGN's pooled probabilities exceed it.
+    Numbers above 1 pass: MGN's segment scores and MMIL's joint probability can exceed it.
 
     Args:
         found: what it returned.

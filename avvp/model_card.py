@@ -75,13 +75,16 @@ def _scores(name: str, scores: Mapping[str, float], level: str) -> str:
 
 
 def _worst(run: Run) -> str:
-    """The classes that are found worst, by segment-level F-score over all that is parsed."""
+    """The classes that are found worst, by segment-level F-score over all that is parsed.
+
+    A class that is nowhere annotated nor found has none, and is left out.
+    """
     kind = main_metric(run.metrics).removeprefix("segment/")
     modality = kind if kind in MODALITIES else "pooled"
     counts = torch.tensor(run.counts)[LEVELS.index("segment"), MODALITIES.index(modality)]
     hit, extra, missed = counts.double().unbind(-1)
-    score = 100 * 2 * hit / (2 * hit + extra + missed).clamp(min=1)
-    order = score.argsort()[:WORST].tolist()
+    score = 100 * 2 * hit / (2 * hit + extra + missed)
+    order = [c for c in score.argsort().tolist() if not score[c].isnan()][:WORST]
     return ", ".join(f"{LABELS[c].replace('_', ' ')} ({score[c]:.0f})" for c in order)
 
 

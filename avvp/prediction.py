@@ -46,13 +46,19 @@ def parse_clip(trained: Pretrained, name: str, features: Mapping[str, np.ndarray
         features: stream -> array, shaped as in :data:`avvp.data.features.FOLDERS`.
 
     Raises:
-        AvvpError: an array has another shape.
+        AvvpError: an array is missing, has another shape or type, or is not finite.
     """
     for stream, (_, shape) in FOLDERS.items():
-        if features[stream].shape != shape:
+        if stream not in features:
+            raise AvvpError(f"{name}: {stream} is missing; expected {', '.join(FOLDERS)}.")
+        values = features[stream]
+        if values.shape != shape or values.dtype != np.float32:
             raise AvvpError(
-                f"{name}: {stream} has shape {features[stream].shape}; expected {shape}."
+                f"{name}: {stream} is {values.dtype} of shape {values.shape}; expected float32 of "
+                f"shape {shape}."
             )
+        if not np.isfinite(values).all():
+            raise AvvpError(f"{name}: {stream} holds values that are not finite.")
     device = device_of(trained.network)
     streams = {stream: torch.from_numpy(features[stream])[None].to(device) for stream in FOLDERS}
     # As in training and scoring: AVE would choose among frames, which it has never learnt.

@@ -66,7 +66,8 @@ def draw_partners(weak: Tensor, *, generator: torch.Generator, partners: int = 1
     """For every video, other videos that share no label with it (Eqs. 4-5, MA).
 
     Uniform over all such videos, and independent: one can come twice. The paper's condition is only
-    that the labels differ; the release asks that none is shared.
+    that the labels differ; the release asks that none is shared. A video without a label, which LLP
+    has none of, shares none with itself, and can be its own partner.
 
     Args:
         weak: (N, C) bool or 0/1.

@@ -163,7 +163,7 @@ def _info(options: argparse.Namespace) -> None:
 
 def info_lines(told: Any, *, checked: bool) -> list[str]:
     """A screenful about a :class:`avvp.data.store.Description`."""
-    from avvp.data.annotations import AUDIO_FILE
+    from avvp.data import annotations
     from avvp.data.store import FEATURES, VIDEO_BYTES
     from avvp.events import LABELS, SEGMENTS
 
@@ -174,21 +174,17 @@ def info_lines(told: Any, *, checked: bool) -> list[str]:
         f"source       {provenance.get('source', 'unknown')}",
         f"fingerprint  {told.fingerprint[:16]} ({verdict})",
     ]
-    if "annotations" in provenance:
-        audio = provenance["annotations"]["sha256"][AUDIO_FILE]
-        version = provenance["annotations"]["audio_version"]
-        lines.append(f"annotations  {version} audio file, SHA-256 {audio[:16]}")
-    if provenance.get("left_out"):
-        video, reason = next(iter(provenance["left_out"].items()))
-        lines.append(
-            f"left out     {len(provenance['left_out'])} videos, such as {video}: {reason}"
-        )
-    if "settings" in provenance:
-        settings = provenance["settings"]
-        lines.append(
-            f"simulator    version {provenance['simulator']}, data seed {settings['seed']}, labels "
-            f"{settings['labels']}"
-        )
+    # A file that somebody wrote with `write_videos` has there what they liked.
+    match provenance.get("annotations"):
+        case {"sha256": {annotations.AUDIO_FILE: str(audio)}, "audio_version": version}:
+            lines.append(f"annotations  {version} audio file, SHA-256 {audio[:16]}")
+    match provenance.get("left_out"):
+        case {**left_out} if left_out:
+            video, reason = next(iter(left_out.items()))
+            lines.append(f"left out     {len(left_out)} videos, such as {video}: {reason}")
+    match provenance:
+        case {"simulator": version, "settings": {"seed": seed, "labels": labels}}:
+            lines.append(f"simulator    version {version}, data seed {seed}, labels {labels}")
     shapes = ", ".join(f"{name} ({SEGMENTS}, {width})" for name, width in FEATURES.items())
     lines += [f"a video      {shapes}, float32", ""]
     lines.append(f"{'split':<8}{'videos':>8}{'features':>12}  {'seconds annotated':<19}fingerprint")

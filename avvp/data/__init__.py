@@ -8,6 +8,7 @@ from avvp.data.annotations import Annotations, read_annotations
 from avvp.data.simulate import PROFILE_SIZES, SPLITS, SimulatorConfig, Split, simulate
 from avvp.data.store import SUFFIXES, StreamedVideos, check_limit, read_split
 from avvp.data.videos import Batch, Videos
+from avvp.devices import choose_device
 from avvp.errors import AvvpError
 
 __all__ = [
@@ -43,11 +44,12 @@ def load(
         ``true_audio`` and ``true_visual`` (N,C,T), ``ids``.
 
     Raises:
-        AvvpError: there is no such split or data set, or ``limit`` is below 1.
+        AvvpError: there is no such split, data set or device, or ``limit`` is below 1.
     """
     if split not in SPLITS:
         raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
     check_limit(limit)
+    device = choose_device(str(device))
     if isinstance(source, str) and source in PROFILE_SIZES:
         source = SimulatorConfig(**PROFILE_SIZES[source])
     if isinstance(source, SimulatorConfig):

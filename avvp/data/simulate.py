@@ -16,6 +16,7 @@ A video is drawn in this order:
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -140,8 +141,10 @@ class SimulatorConfig:
         if self.family_share + self.sub_class_share > 1:
             raise AvvpError("family_share and sub_class_share of the simulator add up to over 1.")
         for name, value in asdict(self).items():
-            if isinstance(value, float) and value < 0:
-                raise AvvpError(f"the simulator's {name} is {value}; it can't be negative.")
+            if isinstance(value, float) and not 0 <= value < math.inf:
+                raise AvvpError(
+                    f"the simulator's {name} is {value}; it must be finite and not negative."
+                )
 
     def fingerprint(self, split: str) -> str:
         """Hash of everything that determines a split: not of the sizes of the other two."""

@@ -40,6 +40,7 @@ from tqdm import tqdm
 
 from avvp.data.annotations import AnnotatedSplit, Split, take_first_by_hash
 from avvp.data.videos import Batch, Videos, shuffled
+from avvp.devices import choose_device
 from avvp.errors import AvvpError
 from avvp.events import CLASSES, SEGMENTS
 
@@ -247,11 +248,12 @@ def read_split(
         chunk: videos that are shuffled together, see :func:`avvp.data.videos.shuffled`.
 
     Raises:
-        AvvpError: the file or split is not there, is of another version, truncated or changed, may
-            not be read, or ``limit`` is below 1.
+        AvvpError: the file, split or device is not there, the file is of another version,
+            truncated or changed, may not be read, or ``limit`` is below 1.
     """
     path = Path(path)
     check_limit(limit)
+    device = choose_device(str(device))
     with _opened(path) as file:
         _check(path, file)
         if split not in file:

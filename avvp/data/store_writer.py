@@ -50,17 +50,20 @@ def write_videos(
     Args:
         path: the ``.h5`` file; one that is there is replaced.
         splits: split -> videos, with pooled ``visual_2d``; not every split need be there.
-        provenance: where the data comes from; anything JSON can hold.
+        provenance: where the data comes from: names and anything that JSON can hold, such as
+            ``{"source": "my videos"}``.
 
     Returns:
         the fingerprint of the file.
 
     Raises:
-        AvvpError: ``path`` does not end as a data file does, there is no split or one of another
-            name, a video has no name or stands there twice, an array has another shape or type or
-            is not finite, one of the two masks is missing, or the disk has not the space.
+        AvvpError: ``path`` does not end as a data file does, ``provenance`` is no such mapping,
+            there is no split or one of another name, a video has no name or stands there twice, an
+            array has another shape or type or is not finite, one of the two masks is missing, or
+            the disk has not the space.
     """
     check_name(Path(path))
+    _check_provenance(provenance)
     _check_names(splits)
     labels = {}
     for name, videos in splits.items():
@@ -244,6 +247,21 @@ class StoreWriter:
                         row = {s: values[place] for s, values in features.items()}
                         if digest_of(split, n, row) != self.digests[name][n].tobytes():
                             self.digests[name][n] = 0
+
+
+def _check_provenance(provenance: object) -> None:
+    """Refuse what could not be read back as a mapping."""
+    try:
+        stored = json.loads(json.dumps(provenance))
+    except (TypeError, ValueError) as error:
+        raise AvvpError(
+            f"provenance can't be written as JSON ({error}); use text, numbers, lists and mappings."
+        ) from None
+    if not isinstance(stored, dict):
+        raise AvvpError(
+            f"provenance is a {type(provenance).__name__}; expected a mapping, such as "
+            "{'source': 'my videos'}."
+        )
 
 
 def _check_names(splits: Mapping[Split, Videos]) -> None:

@@ -512,9 +512,10 @@ def pooling_weights(
         squeeze=False,
         sharey="row",
     )
-    seen = [over_time[:, :, c].max() for (*_, over_time, _), c in zip(videos, present, strict=True)]
+    shown = zip(videos, present, strict=True)
+    seen = [float(over_time[:, :, c].max()) for (*_, over_time, _), c in shown if c]
     # A few seconds may get nearly all weight; the others shall not all look alike for that.
-    most = min(max(float(weight) for weight in seen), 0.3)
+    most = min(max(seen, default=1.0), 0.3)
     kinds = (("weight over time", most), ("weight of the modality", 1.0))
     for row, ((name, truth, *weights), classes) in enumerate(zip(videos, present, strict=True)):
         lanes = [(c, m) for c in classes for m in range(2)]

@@ -119,8 +119,8 @@ def read_pretrained(path: str | Path, *, device: torch.device | str = "cpu") -> 
     said = _read_header(header, path)
     try:
         network = build(said.name, **said.options).to(device)
-    except AvvpError:
-        raise
+    except AvvpError as error:
+        raise AvvpError(f"{path}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         raise _odd(path, header, "options") from None
     _fill(network, state, path)
@@ -176,8 +176,11 @@ def _is_threshold(cut: object) -> bool:
 
 def _odd(path: Path, header: Mapping[str, str], entry: str) -> AvvpError:
     name = f"avvp_{entry}"
+    found = repr(header.get(name))
+    if len(found) > 60:
+        found = f"{found[:60]}..."
     return AvvpError(
-        f"{path}: its header has {header.get(name)!r} as {name}, which `avvp pack` does not write; "
+        f"{path}: its header has {found} as {name}, which `avvp pack` does not write; "
         "pack the run again."
     )
 

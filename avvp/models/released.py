@@ -135,6 +135,13 @@ _MGN = {
     "fc_cls.": "token_classifier.",
 }
 
+# The released forward pass reaches every entry; ours does not without a grouping, or with other
+# scores.
+_MGN_UNUSED = "|".join(
+    re.escape(released).replace(r"\*", r"\d+") + "(weight|bias)" * released.endswith(".")
+    for released in _MGN
+)
+
 
 def _mgn_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The depths; 1 for a branch without blocks, so that these are missed by name."""
@@ -257,7 +264,7 @@ _HAN_PREFIXES = {**_HEAD, **_FRONT_END, **_HAN_LAYER}
 FAMILIES: dict[str, Family] = {
     "han": Family(HAN, _HAN_PREFIXES, re.compile(_HAN_UNUSED)),
     "ma": Family(HAN, _HAN_PREFIXES, re.compile(_MA_UNUSED)),
-    "mgn": Family(MGN, _MGN, re.compile(r"(?!)"), _mgn_sizes),
+    "mgn": Family(MGN, _MGN, re.compile(_MGN_UNUSED), _mgn_sizes),
     "avg": Family(AVG, _AVG, re.compile(_AVG_UNUSED), _avg_sizes),
     "cross_modal": Family(
         CrossModal,
@@ -392,6 +399,8 @@ def load_released(
                 f"entry {released!r} of {told} has shape {tuple(state[released].shape)}; expected "
                 f"{tuple(ours[own].shape)}."
             )
+        if not state[released].isfinite().all():
+            raise AvvpError(f"{told}: {released!r} holds values that are not finite.")
     network.load_state_dict({own: state[released] for released, own in wanted.items()})
     network.unused_released = unused
     return network.eval()

@@ -151,6 +151,22 @@ def test_a_wrong_checkpoint_or_option_is_one_sentence(reference, change, options
         load_released("mgn", state, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        ({"audio_time": "own"}, "audio_cug.han_encoder."),
+        ({"score": "segments"}, "fc_prob_"),
+        ({"crossmodal_grouping": False}, "av_mcg."),
+    ],
+)
+def test_what_an_option_has_no_use_for_is_listed(reference, options, unused):
+    left = load_released("mgn", reference[1], **options).unused_released
+    assert left and all(name.startswith(unused) for name in left)
+    state = {**reference[1], "av_mcg.hat": torch.ones(1)}
+    with pytest.raises(AvvpError, match=r"has 'av_mcg.hat' .1 such"):
+        load_released("mgn", state, **options)
+
+
 def test_a_branch_without_blocks_is_missed_by_name(reference):
     state = {n: v for n, v in reference[1].items() if not n.startswith("visual_cug.blocks.")}
     with pytest.raises(AvvpError, match=r"lacks 'visual_cug.blocks.0.attn"):

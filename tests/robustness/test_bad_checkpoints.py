@@ -73,6 +73,15 @@ def test_a_file_that_may_not_be_read_is_one_sentence():
             load_released("han", folder / "a.pt")
 
 
+def test_released_weights_that_are_not_finite_are_one_sentence():
+    network = build("han")
+    state = {released_name("han", name): value for name, value in network.state_dict().items()}
+    name = released_name("han", "front_end.audio.weight")
+    state[name] = torch.full_like(state[name], torch.nan)
+    with pytest.raises(AvvpError, match=f"{name}' holds values that are not finite"):
+        load_released("han", state)
+
+
 def test_a_released_checkpoint_is_read_from_its_file(tmp_path):
     network = build("mgn", depths=(1, 2, 1))
     released = {released_name("mgn", name): value for name, value in network.state_dict().items()}

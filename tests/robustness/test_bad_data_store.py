@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -214,6 +215,29 @@ def test_a_split_without_videos_is_not_written(tmp_path):
     )
     assert "no video is left in val; a data file needs one in each split" in told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("provenance", "told"),
+    [
+        (["mine"], "provenance is a list; expected a mapping"),
+        ("mine", "provenance is a str; expected a mapping"),
+        ({"path": Path("a")}, "provenance can't be written as JSON"),
+    ],
+)
+def test_a_provenance_that_is_no_mapping_is_not_written(provenance, told, tmp_path):
+    videos = {"test": make_videos(1, seed=1)}
+    assert told in refusal(write_videos, tmp_path / "a.h5", videos, provenance)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:9"])
+def test_a_device_that_is_not_there_is_not_called_a_damaged_file(device, tmp_path):
+    write_videos(tmp_path / "a.h5", {"test": make_videos(1, seed=1)}, {})
+    for source in (tmp_path / "a.h5", "smoke"):
+        assert f"device '{device}' is not on this machine" in refusal(
+            load, source, "test", device=device
+        )
 
 
 def test_splits_that_nobody_looks_for_are_not_written(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 
 from avvp.cli import main
 from avvp.data.store import describe, read_split
+from avvp.data.store_writer import write_videos
 from avvp.errors import AvvpError
 from avvp.experiments import PROFILES, open_source
+from tests.made_up_videos import make_videos
 from tests.small_llp import AUDIO, TEST, TRAIN, VAL, video_ids, write_annotations, write_features
 
 
@@ -78,6 +80,19 @@ def test_info_refuses_a_damaged_file(llp, tmp_path, capsys):
     (tmp_path / "a.h5").write_bytes(b"no data")
     assert run("info", tmp_path / "a.h5") == 2
     assert "a.h5 is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"source": "mine", "annotations": "my own labels", "left_out": ["a"]},
+        {"annotations": {}, "settings": {}, "left_out": "one", "simulator": None},
+    ],
+)
+def test_info_of_a_file_with_a_provenance_of_its_own(provenance, tmp_path, capsys):
+    write_videos(tmp_path / "a.h5", {"test": make_videos(2, seed=1)}, provenance)
+    assert run("info", tmp_path / "a.h5") == 0
+    assert "every video is as it was written" in capsys.readouterr().out
 
 
 def test_info_without_reading_every_video(llp, tmp_path, capsys):

@@ -89,6 +89,13 @@ def test_pooling_weights_show_each_class_of_the_video_in_both_modalities():
         assert all(span.y1 < 1 for span in spans)
 
 
+def test_pooling_weights_of_a_video_without_events_are_an_empty_lane():
+    truth, weights = one_video()
+    nothing = tuple(torch.zeros_like(mask) for mask in truth)
+    axes = pooling_weights([("quiet", nothing, weights, weights)]).axes
+    assert not axes[0].images and not axes[0].get_yticks().size
+
+
 def test_a_note_says_its_text():
     (ax,) = note("not run yet: avvp reproduce").axes
     assert [text.get_text() for text in ax.texts] == ["not run yet: avvp reproduce"]

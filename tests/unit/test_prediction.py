@@ -117,7 +117,23 @@ def test_a_network_sees_a_clip_as_in_training(trained):
 
 def test_features_of_another_shape_are_one_sentence(trained):
     wrong = features() | {"visual_2d": np.zeros((10, 2048), np.float32)}
-    with pytest.raises(AvvpError, match=r"clip: visual_2d has shape \(10, 2048\); expected \(80"):
+    with pytest.raises(
+        AvvpError, match=r"visual_2d is float32 of shape \(10, 2048\); expected .* \(80"
+    ):
+        parse_clip(trained, "clip", wrong)
+
+
+@pytest.mark.parametrize(
+    ("audio", "told"),
+    [
+        (None, "clip: audio is missing; expected audio, visual_2d, visual_3d"),
+        (np.zeros((10, 128)), "clip: audio is float64 of shape"),
+        (np.full((10, 128), np.nan, np.float32), "clip: audio holds values that are not finite"),
+    ],
+)
+def test_features_that_are_none_are_one_sentence(trained, audio, told):
+    wrong = {k: v for k, v in (features() | {"audio": audio}).items() if v is not None}
+    with pytest.raises(AvvpError, match=told):
         parse_clip(trained, "clip", wrong)
 
 

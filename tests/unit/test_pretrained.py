@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from avvp.data import SimulatorConfig, load
 from avvp.devices import choose_device, device_of
 from avvp.errors import AvvpError
-from avvp.events import Thresholds
+from avvp.events import LABELS, Thresholds
 from avvp.experiments import REGISTRY, predict_again, run
 from avvp.metrics import METRICS
 from avvp.model_card import model_card, pack
@@ -131,7 +131,8 @@ def test_a_header_that_is_not_ours_is_one_sentence(entry, values, tmp_path):
     for value in values:
         path.write_bytes(whole)
         spoil(path, **{f"avvp_{entry}": value})
-        told = f"its header has {value!r} as avvp_{entry}, which `avvp pack` does not write"
+        found = repr(value) if len(repr(value)) <= 60 else f"{value!r:.60}..."
+        told = f"its header has {found} as avvp_{entry}, which `avvp pack` does not write"
         with pytest.raises(AvvpError, match=re.escape(told)):
             read_pretrained(path)
 
@@ -242,6 +243,16 @@ def test_a_rescored_experiment_is_packed_with_the_training_that_it_comes_after(t
     card = (tmp_path / "packed" / CARD).read_text()
     assert f"1 epochs, batches of {REGISTRY['mgn/mgn'].training.batch_size}" in card
     assert f"learning rate {rate:g}" in card
+
+
+def test_a_class_that_is_nowhere_is_not_among_the_worst(trained):
+    done = read_run(trained[1])
+    counts = torch.tensor(done.counts)
+    counts[...] = torch.tensor([9, 1, 1])
+    counts[..., 4, :], counts[..., 5, :] = 0, torch.tensor([0, 3, 9])
+    card = model_card(replace(done, counts=counts.tolist()), dict.fromkeys(METRICS, 50.0))
+    (told,) = (line for line in card.splitlines() if f"{LABELS[5].replace('_', ' ')} (0)" in line)
+    assert LABELS[4].replace("_", " ") not in told
 
 
 def test_only_a_real_data_set_is_not_called_simulated(trained):

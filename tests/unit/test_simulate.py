@@ -219,7 +219,9 @@ def test_real_labels_carry_simulated_features(shared):
     [
         ({"train": 0}, "train is 0"),
         ({"missing_audio": 1.5}, "is a share"),
-        ({"background": -1.0}, "can't be negative"),
+        ({"background": -1.0}, "background is -1.0; it must be finite and not negative"),
+        ({"strength_audio": float("nan")}, "strength_audio is nan; it must be finite"),
+        ({"background": float("inf")}, "background is inf; it must be finite"),
         ({"family_share": 0.7, "sub_class_share": 0.7}, "add up to over 1"),
     ],
 )
