@@ -19,12 +19,19 @@ def show(
 
     Args:
         rows: a frame, or one mapping a row.
-        floats: the format of what is no whole number, or a sequence with one a column.
+        floats: the format of what is no whole number, or a sequence with one a column. Thousands
+            get commas, but in a column of years, and what rounds to zero has no sign.
         on: what the numbers were measured on, below the table: "simulated LLP, full, 5 seeds".
     """
     # As objects, so that whole numbers stay whole.
     table = pd.DataFrame(rows).astype(object)
-    return Markdown(table.to_markdown(index=False, floatfmt=floats) + _below(on))
+    formats = [floats] * table.shape[1] if isinstance(floats, str) else floats
+    told = table.to_markdown(
+        index=False,
+        floatfmt=[f"z,{form}" for form in formats],
+        intfmt=["" if "year" in str(name).lower() else "," for name in table],
+    )
+    return Markdown(told + _below(on))
 
 
 def show_text(

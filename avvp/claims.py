@@ -123,7 +123,7 @@ class Comparison(NamedTuple):
     def in_words(self) -> str:
         """``+1.2 ± 0.3``, on one line; without an error the difference alone."""
         half = self.half_width
-        return f"{self.difference:+.1f}" + (f"\u00a0±\u00a0{half:.1f}" if half else "")
+        return f"{self.difference:+z.1f}" + (f"\u00a0±\u00a0{half:.1f}" if half else "")
 
     @property
     def p(self) -> float:

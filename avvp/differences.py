@@ -12,7 +12,7 @@
 ``dropped``        one experiment with refinement: labels that no modality keeps
 ``cells``          a sum of printed numbers, each ``+`` or ``-`` and ``paper|table|row|setting|key``
 ``rows``           two printed rows, ``paper|table|row|setting``: where they differ most
-``mean``           every printed Type@AV: where it is farthest from the mean of its parts
+``mean``           every printed ``Type@AV``: where it is farthest from the mean of its parts
 ``size``           experiments: how large their files are
 ``idle``           a released family: how much of it never runs
 ``same``           two released variants: how far their outputs are apart

@@ -57,7 +57,7 @@ class Scores(dict[str, float]):
 
 
 def main_metric(scores: Mapping[str, float]) -> str:
-    """What sums a method up: segment-level Type@AV, or the segment score of its one modality."""
+    """What sums a method up: ``segment/type_av``, or the segment score of its one modality."""
     return "segment/type_av" if "segment/type_av" in scores else next(iter(scores))
 
 

@@ -41,8 +41,8 @@ class Step(NamedTuple):
         if self.measured is None:
             return "not run"
         if self.half_width is None:
-            return f"{self.measured:+.1f}"
-        return f"{self.measured:+.1f} ±\N{NO-BREAK SPACE}{self.half_width:.1f}"
+            return f"{self.measured:+z.1f}"
+        return f"{self.measured:+z.1f} ±\N{NO-BREAK SPACE}{self.half_width:.1f}"
 
     @property
     def clear(self) -> bool:

@@ -215,6 +215,8 @@ def result_table(
         caption += " Methods are comparable under one profile; some have runs of a larger one too."
     if partial:
         caption += f" {NOT_PRINTED}: not printed, or the method does not parse that modality."
+    if any(NOT_RUN in line for line in lines):
+        caption += f" {NOT_RUN}: not run."
     return markdown_table(columns, lines, caption)
 
 
@@ -352,6 +354,8 @@ def provenance_table(
             for row in (columns, *lines):
                 del row[place]
     caption = "What made the numbers above" + ": " * bool(same) + "; ".join(same) + "."
+    if any(NOT_RUN in line for line in lines):
+        caption += f" {NOT_RUN}: not run."
     return markdown_table(columns, lines, caption)
 
 

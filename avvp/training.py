@@ -56,7 +56,7 @@ class TrainingConfig:
         learning_rate: of Adam, with its default betas and eps and no weight decay.
         decay_factor: the learning rate is multiplied by it after every ``decay_every`` epochs.
         decay_every: in epochs.
-        selection: ``"best"`` keeps the epoch with the highest segment-level Type@AV on validation
+        selection: ``"best"`` keeps the epoch with the highest ``segment/type_av`` on validation
             (of a method of one modality: that modality's score), ties to the later one (HAN, MGN);
             ``"last"`` keeps the last epoch (MA).
         gate: how validation decodes, see :func:`avvp.events.decode`.

@@ -342,7 +342,8 @@ if annotations is not None:
 else:
     lines = [
         "The rows themselves are LLP's; where its files are at hand, "
-        "`read_annotations(folder).report` lists each with its file and line, and this page does."
+        "`read_annotations(folder).report` lists each with its file and line, and so does this page; "
+        "{doc}`21_run_it_on_llp` says how to get them."
     ]
 Markdown("\n".join(lines))
 

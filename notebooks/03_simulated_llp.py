@@ -51,6 +51,7 @@ from avvp.data.statistics import (
     labels_together,
     read_statistics,
 )
+from avvp.experiments import REGISTRY
 from avvp.figures import (
     MODALITY_COLOURS,
     MODALITY_NAMES,
@@ -437,9 +438,16 @@ display(framing)
 # The linear floor is low for a reason worth knowing: a mean over ten seconds and two modalities can
 # only be near one if *every* second is, so a short event hardly brings the video's probability over
 # one half. The gate then removes it. Pooling with attention is what lifts that limit, and
-# {doc}`05_han` shows how. (The floor is trained with HAN's loss, at a rate and for as many epochs as
-# it takes to converge: the status page lists both.)
-#
+# {doc}`05_han` shows how.
+
+# %% tags=["hide-input"]
+floor = REGISTRY["reference/linear"].training
+Markdown(
+    f"The floor is trained with HAN's loss, at a learning rate of {floor.learning_rate:g} and for "
+    f"{floor.epochs} epochs, which is what it takes to converge."
+)
+
+# %% [markdown]
 # ## What this world cannot tell
 #
 # - **A score here is not a score on LLP.** HAN's row was made to agree. That the simulated HAN

@@ -147,7 +147,7 @@ reached = sum(
 silence = world_of(SimulatorConfig()).offsets["audio"].relu()
 quiet = torch.nn.functional.cosine_similarity(videos.audio, silence, dim=-1)
 Markdown(
-    f"Of {sum(map(len, cosines.values())) * int(later.sum())} cosines {reached} lie above their "
+    f"Of {sum(map(len, cosines.values())) * int(later.sum()):,} cosines {reached} lie above their "
     "released threshold. "
     + (
         "Every simulated second has noise of its own, and with the released thresholds no two seconds "
@@ -210,7 +210,7 @@ quality = [
     | {
         what: 100 * right[:, apart][labels[:, apart]].float().mean().item()
         if labels[:, apart].any()
-        else float("nan")
+        else "–"
         for what, right in shared.items()
     }
     for name, labels in rules.items()

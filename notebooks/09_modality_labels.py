@@ -683,10 +683,17 @@ if refinement:
     told = show_text(
         pd.DataFrame(leaning)
         .set_index("target")
-        .map(lambda value: value if isinstance(value, str) else f"{value:.3g}")
-        .T.rename_axis("rank correlations are over the 25 classes")
+        .apply(
+            lambda row: (
+                row.map(("{:.1f}" if "(%)" in row.name else "{:.2f}").format)
+                if row.dtype == float
+                else row
+            )
+        )
+        .T.rename_axis("")
         .reset_index(),
-        on=drawn["ma/cr"].told,
+        right=len(leaning),
+        on=f"{drawn['ma/cr'].told}; rank correlations are over the 25 classes",
     ).data
 Markdown(told)
 
@@ -741,7 +748,9 @@ if known:
     examples = good + bad
 if examples:
     seed = drawn["ma/cr"].runs[0].seed
-    _ = refined_labels(examples, title=f"MA (C+R), seed {seed}: {drawn['ma/cr'].told}")
+    _ = refined_labels(
+        examples, title=f"MA (C+R), {drawn['ma/cr'].told.rpartition(',')[0]}, seed {seed}"
+    )
 else:
     _ = note(unknown if not known else "No training video with several labels lost a visual one.")
 

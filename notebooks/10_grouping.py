@@ -1059,7 +1059,11 @@ spaces = {
     for title, name in together.items()
     if "embedding/classes" in arrays[name][0]
 }
-_ = event_scatter(spaces, title=mgn.told) if spaces else note(missing)
+_ = (
+    event_scatter(spaces, title=f"{mgn.told.rpartition(',')[0]}, the first seed")
+    if spaces
+    else note(missing)
+)
 
 # %% tags=["hide-input"]
 told = missing
@@ -1078,17 +1082,18 @@ if spaces:
             ]
         ),
         ".2f",
-        on=measured_on(drawn, [together[title] for title in spaces]),
+        on=f"{measured_on(drawn, [together[title] for title in spaces])}; means over seeds, of which "
+        "the picture has the first",
     ).data
     if absent := [title for title in together if title not in spaces]:
         told += f"\n\nNot every run of {listed(absent)} of this profile kept its features."
 Markdown(told)
 
 # %% [markdown]
-# Before one is impressed by the last column, one should ask where a spot in it comes from. For an
+# Before one is impressed by the picture's right column, one should ask where a spot in it comes from. For an
 # event of class $i$ it is row $i$ of MGN's class-aware features, because the annotation says that
 # the class is $i$. That row holds the class token by construction, and was collected for that class
-# whether it occurs or not. HAN's spot is a mean over seconds and is told nothing about the class;
+# whether it occurs or not. The spot of MA, or of HAN, is a mean over seconds and is told nothing about the class;
 # two events in the same seconds have the same spot. So the columns are not asked the same question.
 # The experiment without videos made MGN's picture from tokens alone, with all classes in all videos,
 # most of which they are not in.

@@ -864,7 +864,7 @@ table = pd.DataFrame(rows)
 table["parameters"] = table["parameters"].map("{:,}".format)
 Markdown(
     table.to_markdown(index=False, disable_numparse=True, colalign=("left", *["right"] * 4))
-    + f"\n\nOurs has {saved:,} parameters less, {100 * saved / rows[0]['parameters']:.1f} % of MGN: "
+    + f"\n\nOurs has {saved:,} fewer parameters, {100 * saved / rows[0]['parameters']:.1f} % of MGN: "
     "the extra block, and the classifiers of the modalities' tokens."
 )
 
@@ -1168,7 +1168,7 @@ takeaways(said)
 # - A benchmark on which marking right classes in all seconds scores as above does not tell a tagger
 #   from a localiser by its averages. Looking at the length of predicted events does.
 #
-# The box gathers what this chapter established, each with the way in which it did.
+# The table gathers what this chapter established, each with the way in which it did.
 
 # %% tags=["hide-input"]
 

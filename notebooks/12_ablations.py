@@ -76,7 +76,7 @@ def points(number: float) -> str:
 # in which $s_1$ and $s_2$ are the spreads over the $n_1$ and $n_2$ training seeds and $s_d$ is that
 # of the paired differences over the $N$ test videos. It covers the two sources of chance that a
 # table of single runs hides: another seed, and other test videos. The intervals of the figures
-# stand each by itself. The box at the end of the chapter corrects for their number, and so it is
+# stand each by itself. The table of claims at the end of the chapter corrects for their number, and so it is
 # stricter.
 #
 # In the figures a dot with a bar is what we measured, and a dash is what the paper prints, as a

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Claim by claim
 #
-# Every chapter on a method closes with a box: what its paper says in sentences of the form "this is
-# better than that", and what our runs say. Here the boxes stand together. One rule judges all that is
+# Every chapter on a method closes with a table of claims: what its paper says in sentences of the form "this is
+# better than that", and what our runs say. Here these tables stand together. One rule judges all that is
 # about scores, and it was fixed before any of the runs were made.
 
 # %% tags=["parameters"]

@@ -359,7 +359,7 @@ show(
 # {numref}`fig-short-events` ranks our runs by Type@AV over all events, and over those that are
 # shorter than the clip.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-short-events", "caption": "Rankings by segment-level Type@AV: over all events on the left, over events shorter than the clip on the right, where classes that are not annotated cost nothing. In grey and italics, the same classes as HAN in all seconds. Runs on the data that the title names; on simulated LLP all numbers are simulated."}, "image": {"alt": "Two columns of method names with scores, joined by lines. Blue solid lines climb from left to right and orange dashed ones fall; a grey dotted line shows HAN without time."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-short-events", "caption": "Rankings by segment-level Type@AV: over all events on the left, over events shorter than the clip on the right, where classes that are not annotated cost nothing. Blue and solid: climbs; orange and dashed: falls; black: keeps its place. In grey and italics, the same classes as HAN in all seconds. Runs on the data that the title names; on simulated LLP all numbers are simulated."}, "image": {"alt": "Two columns of method names with scores, joined by lines. Blue solid lines climb from left to right and orange dashed ones fall; a grey dotted line shows HAN without time."}}
 short, line = {}, {}
 if "han/han" in both:
     i = METRICS.index("segment/type_av")

@@ -251,7 +251,8 @@ if sized:
     said.append(f"The largest is {in_words(row)}, with {effect.told.rstrip('.')}.")
     gain = published("mgn", "Table 1", "MGN")["segment/type_av"]
     gain -= published("mgn", "Table 1", "HAN")["segment/type_av"]
-    larger = [row for row, effect in sized if abs(effect.points) >= gain]
+    # As printed: to one decimal.
+    larger = [row for row, effect in sized if round(abs(effect.points), 1) >= round(gain, 1)]
     said.append(
         f"For scale: MGN's printed gain over HAN is {gain:.1f} points of Type@AV. {len(larger)} of "
         f"the {len(sized)} effects in code are at least as large."

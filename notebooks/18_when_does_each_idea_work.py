@@ -456,7 +456,7 @@ show_text(rows, right=4)
 #
 # A claim of a paper keeps its verdict from {doc}`14_claim_by_claim`, made at larger scale in the
 # default world. If its difference turns over inside the range of a parameter that nothing measured
-# on LLP fixes, the verdict is reported with the words *depends on*, here and in every box of claims.
+# on LLP fixes, the verdict is reported with the words *depends on*, here and in every table of claims.
 
 # %% tags=["hide-input"]
 verdicts = judge(read_claims(), profile=profile, data=data)

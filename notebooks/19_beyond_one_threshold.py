@@ -580,7 +580,7 @@ Markdown(said)
 # calibrated method lies on the diagonal, one that is too sure below it. The truth of a video's
 # probability is its weak label. MGN's score of a second may exceed 1 and counts in the last bin.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reliability", "caption": "Reliability of the probabilities of six methods, one seed of each: how often what is said with a probability is true, for videos and for seconds of either modality; bins with fewer than 50 entries are left out. On simulated LLP unless the title names other data."}, "image": {"alt": "Six panels, one a method, each with three lines against a dotted diagonal: video, second heard, second seen. Lines bend below or above the diagonal by different amounts."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reliability", "caption": "Reliability of the probabilities of six methods, one seed of each: how often what is said with a probability is true, for videos and for seconds of either modality; bins with fewer than 50 entries are left out, and scores above 1, which MGN gives to seconds, are drawn at 1. On simulated LLP unless the title names other data."}, "image": {"alt": "Six panels, one a method, each with three lines against a dotted diagonal: video, second heard, second seen. Lines bend below or above the diagonal by different amounts."}}
 if shown:
     _ = reliability_diagrams(
         {

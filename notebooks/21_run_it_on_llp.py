@@ -458,7 +458,7 @@ for what, given in {
     kept_apart.append(
         {
             "made by": what,
-            "--data": Path(given).name,
+            "`--data`": Path(given).name,
             "a run lies at": f"`{run_path('runs', **place)}`",
             "tables say": source.in_words,
             "fingerprint": source.fingerprint[:8],

@@ -183,6 +183,8 @@ def _by_epoch(histories: Histories, *panels: _Panel, title: str) -> Figure:
                 ha="right",
                 va="bottom" if panel.above else "top",
                 fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                zorder=4,
             )
         ax.set(xlabel="epoch", ylabel=panel.label)
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

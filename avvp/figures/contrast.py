@@ -54,11 +54,11 @@ def contrastive_curves(
     least: float,
     title: str = "",
 ) -> Figure:
-    """The contrastive term above, validation Type@AV below, by epoch: one line a seed.
+    """The contrastive term above, validation ``Type@AV`` below, by epoch: one line a seed.
 
     Args:
         terms: name of a system -> of each seed, epochs and the term on training videos (nats).
-        scores: name of a system -> of each seed, epochs and validation Type@AV (%).
+        scores: name of a system -> of each seed, epochs and validation ``Type@AV`` (%).
         chance: the term of equal similarities.
         least: the least value that the term can take.
         title: drawn above the axes.

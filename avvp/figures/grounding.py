@@ -151,7 +151,7 @@ def grounding_curves(
     Args:
         losses: name of a system -> of each seed, the loss in training, the loss on held-out videos,
             and the epoch whose weights were kept, counted from 1.
-        scores: name of a system -> of each seed, validation Type@AV (%) while fine-tuning.
+        scores: name of a system -> of each seed, validation ``Type@AV`` (%) while fine-tuning.
         title: drawn above the axes.
     """
     names = list(dict.fromkeys((*losses, *scores)))

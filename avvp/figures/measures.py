@@ -164,7 +164,8 @@ def reliability_diagrams(
 
     Args:
         methods: name -> ``"video"``, ``"audio"``, ``"visual"`` -> bins (20, 3), see
-            :func:`avvp.curves.reliability`. Bins with fewer than 50 entries are not drawn.
+            :func:`avvp.curves.reliability`. Bins with fewer than 50 entries are not drawn, and
+            means above 1 are drawn at 1.
         title: drawn above the panels.
     """
     look = {
@@ -188,10 +189,11 @@ def reliability_diagrams(
         ax.plot([0, 1], [0, 1], ":", color="#777777", linewidth=1.2)
         for kind, bins in by_kind.items():
             _, said, held = bins[bins[:, 0] >= 50].T
+            said = np.minimum(said, 1)  # MGN's scores of seconds go beyond
             style = dict(look[kind])
             if ax is not axes.flat[0]:
                 style["label"] = "_"
-            ax.plot(said, held, markersize=3.5, linewidth=1.4, **style)
+            ax.plot(said, held, markersize=3.5, linewidth=1.4, clip_on=False, **style)
         ax.set_title(name, fontsize=9)
         ax.set(xlim=(0, 1), ylim=(0, 1))
         ax.set_aspect("equal")

@@ -212,9 +212,10 @@ def removal_curves(
             "labels drawn at random",
             (0.99, random[modality]),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(0, -3),
             textcoords="offset points",
             ha="right",
+            va="top",
             fontsize=8,
             color="#555555",
         )
@@ -251,6 +252,8 @@ def removal_curves(
                             xytext=(4, 5),
                             textcoords="offset points",
                             fontsize=8,
+                            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                            zorder=4,
                         )
         ax.set(
             xlim=(0, 100),

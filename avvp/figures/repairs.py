@@ -16,7 +16,7 @@ SCORE_STYLE = {"color": "#D9D9D9"}
 KIND_STYLES: dict[str, tuple[str, str, str]] = {
     "class": ("#0072B2", "", "white"),
     "modality": ("#E69F00", "////", "black"),
-    "time": ("#009E73", "....", "black"),
+    "time": ("#009E73", "..", "black"),
 }
 """Colour, hatch and colour of the number."""
 KIND_NAMES: dict[str, str] = {
@@ -95,7 +95,7 @@ def _bar(ax: Axes, y: int, row: Decomposed | None) -> None:
             linewidth=0,
         )  # fmt: skip
         if gain >= ROOM_FOR_NUMBER:
-            backing = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
+            backing = {"facecolor": colour, "edgecolor": "none", "pad": 1.5}
             ax.text(
                 left + gain / 2, y, f"{gain:.0f}", color=ink, fontsize=8, ha="center", va="center",
                 bbox=backing,

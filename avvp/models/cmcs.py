@@ -17,7 +17,7 @@ class CMCS(nn.Module):
     What is left is the modelling of completeness.
 
     Args:
-        branches: K.
+        branches: how many, K.
         base: channels of the shared convolution.
         width: channels of a branch, and of the attention.
         dropout: share of the feature channels that is dropped for a whole video.
