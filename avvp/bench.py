@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avvp.atomic import write_text
 from avvp.data.videos import Batch
-from avvp.devices import PeakMemory, choose_device, describe_device, wait_for
+from avvp.devices import PeakMemory, choose_device, describe_device, exact_float32, wait_for
 from avvp.errors import AvvpError
 from avvp.events import decode
 from avvp.experiments import Experiment, Profile, commit, find_experiments, open_source, open_split
@@ -112,6 +112,7 @@ def _on_processor(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
+@exact_float32()
 def matrix_rate(device: torch.device, precision: Precision, *, seconds: float = 1.0) -> float:
     """Operations a second of large matrix products, a multiplication and an addition being two."""
     size = MATRIX_ON_CPU if _on_processor(device) else MATRIX

@@ -60,8 +60,14 @@ def on_gpu(device: torch.device) -> bool:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where the parameters of ``network`` lie."""
-    return next(network.parameters()).device
+    """Where the parameters of ``network`` lie.
+
+    Raises:
+        AvvpError: it has none.
+    """
+    for parameter in network.parameters():
+        return parameter.device
+    raise AvvpError(f"{type(network).__name__} has no parameters; there is nothing to train.")
 
 
 def wait_for(device: torch.device) -> None:
@@ -92,6 +98,7 @@ class PeakMemory:
 
     def __enter__(self) -> "PeakMemory":
         if on_gpu(self._device):
+            torch.cuda.init()  # which the next line does not do for a numbered GPU
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
             self._watcher.start()
@@ -107,11 +114,27 @@ class PeakMemory:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Let cuDNN compute float32 as such; it rounds factors to ten bits unless told otherwise."""
-    cudnn = torch.backends.cudnn
-    kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
-    with cudnn.flags(**kept, allow_tf32=False):
+    """Compute float32 as such, whatever the process, or its environment, has been told.
+
+    cuDNN rounds factors to ten bits unless told otherwise, and matrix products are rounded where
+    ``torch.set_float32_matmul_precision`` or a container's ``TORCH_ALLOW_TF32_CUBLAS_OVERRIDE``
+    allows it.
+    """
+    backends = torch.backends
+    parts = (
+        backends.cudnn.conv,
+        backends.cudnn.rnn,
+        backends.cuda.matmul,
+        backends.mkldnn.matmul,
+    )
+    kept = [part.fp32_precision for part in parts]
+    for part in parts:
+        part.fp32_precision = "ieee"
+    try:
         yield
+    finally:
+        for part, precision in zip(parts, kept, strict=True):
+            part.fp32_precision = precision
 
 
 def launch_bound(device: torch.device) -> bool:

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 from avvp.data.videos import Videos
-from avvp.devices import device_of
+from avvp.devices import device_of, exact_float32
 from avvp.training import Precision, autocast
 
 SHOWN_CLASSES = 8
@@ -45,6 +45,7 @@ def shown_events(true_audio: Tensor, true_visual: Tensor) -> tuple[Tensor, Tenso
     return classes, *pairs
 
 
+@exact_float32()
 def event_embedding(
     network: nn.Module, videos: Videos, *, precision: Precision = "float32"
 ) -> dict[str, np.ndarray]:

@@ -48,19 +48,6 @@ from avvp.results import RESULTS, RUNS, Run, find_runs, read_run, run_hash, run_
 from avvp.time_left import Task, TimeLeft
 from avvp.worlds import at_world
 
-FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a wrong experiment, a full disk or an exhausted device raises: others still run."""
-
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """What the operating system says when a disk, or a user's share of it, is full."""
 
@@ -446,8 +433,15 @@ def _attempt_together(
         try:
             with _ALONE:
                 said = train_together(jobs, **arguments)
-        except (AvvpError, *FAILURES) as error:
-            return [_failed(job, error, arguments["runs"]) for job in jobs]
+        except Exception as error:  # as below
+            failed = [_failed(job, error, arguments["runs"]) for job in jobs]
+            if len(jobs) == 1 or isinstance(error, AvvpError | OSError):
+                return failed
+            # What torch has no batched form of may well be trained by itself.
+            return [
+                each._replace(failure=f"{each.failure}; --together 1 trains it alone")
+                for each in failed
+            ]
         share = (time.monotonic() - started) / len(jobs)
         outcomes = [_attempt(job, arguments) for job in jobs]
     outcomes[0] = outcomes[0]._replace(said=tuple(said))
@@ -460,7 +454,7 @@ def _attempt(job: Job, arguments: dict[str, Any]) -> Outcome:
     try:
         with _ALONE:
             made = run(job.experiment, seed=job.seed, **arguments)
-    except (AvvpError, *FAILURES) as error:
+    except Exception as error:  # whatever a wrong experiment raises: others still run
         return _failed(job, error, arguments["runs"])
     return Outcome(job, None, run=made, seconds=time.monotonic() - started)
 

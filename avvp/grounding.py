@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avvp.data.videos import Batch, Videos, shuffled
-from avvp.devices import device_of
+from avvp.devices import device_of, exact_float32
 from avvp.errors import AvvpError
 from avvp.events import SEGMENTS
 from avvp.models.layers import pool_frames
@@ -471,6 +471,7 @@ def _tokens(network: nn.Module, batch: Batch, config: Pretraining, precision: Pr
         )
 
 
+@exact_float32()
 def _step(
     network: nn.Module,
     batch: Batch,
@@ -496,6 +497,7 @@ def _step(
 
 
 @torch.no_grad()
+@exact_float32()
 def _validate(
     network: nn.Module,
     videos: Videos,

@@ -2,8 +2,14 @@
 
 import torch
 
-TOLD = ("out of memory", "DefaultCPUAllocator", "std::bad_alloc")
-"""By a RuntimeError: of mps, of the processor's allocator, and of C++."""
+TOLD = (
+    "out of memory",
+    "DefaultCPUAllocator",
+    "std::bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""By a RuntimeError: of mps, of the processor's allocator, of C++, and of libraries on a GPU."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avvp.data.videos import Videos
-from avvp.devices import device_of
+from avvp.devices import device_of, exact_float32
 from avvp.errors import AvvpError
 from avvp.losses import Targets, weak_targets
 from avvp.training import Precision, autocast
@@ -104,6 +104,7 @@ def draw_partners(weak: Tensor, *, generator: torch.Generator, partners: int = 1
     return by_kind[start[cell % len(labels)] + place - first[cell]]
 
 
+@exact_float32()
 def exchanged(
     network: nn.Module,
     videos: Videos,

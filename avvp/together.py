@@ -457,7 +457,9 @@ def fit_together(
         names: of each, for whoever asks with whom it was trained.
         targets: what to compare each one with, (N, C) each; None: the weak labels.
         targets_from: what determines those of each, see :func:`avvp.training.fit`.
-        recorded: replay recorded steps (:class:`Stepper`); None: on cuda.
+        recorded: replay recorded steps (:class:`Stepper`); None: on cuda, if all of a step is of
+            this package or of torch. What a reader's own network or loss does on the processor,
+            such as counting steps, would be recorded once and then stand still.
         progress: show a bar.
         checkpoint_seconds: see :func:`avvp.training.fit`.
 
@@ -467,7 +469,8 @@ def fit_together(
     if why := alone_because(config, train):
         raise AvvpError(f"{names[0]} and others cannot be trained together: {why}.")
     device = device_of(networks[0])
-    recorded = launch_bound(device) if recorded is None else recorded
+    if recorded is None:
+        recorded = launch_bound(device) and not _of_a_reader(networks, objectives)
     nothing = [None] * len(networks)
     targets, targets_from = targets or nothing, targets_from or nothing
     identities = [
@@ -534,8 +537,17 @@ def fit_together(
                 for score, best in zip(reached, state["best_score"], strict=True)
             ]
             course.end_epoch_of_each(entries, reached, [cut for _, cut in told], keep)
-    state["peak_memory"] = memory.bytes
+    state["peak_memory"] = max(state.get("peak_memory", 0), memory.bytes)
     return course.leave(networks, [Path(each) for each in folders], identities, names)
+
+
+def _of_a_reader(networks: Sequence[nn.Module], objectives: Sequence[Objective]) -> bool:
+    """Whether a layer or a loss is defined outside this package and torch."""
+    layers = (layer for network in networks for layer in network.modules())
+    return any(
+        type(part).__module__.partition(".")[0] not in ("avvp", "torch")
+        for part in (*layers, *objectives)
+    )
 
 
 def _watched(members: Together, networks: Sequence[nn.Module], member: int) -> dict[str, float]:

@@ -149,8 +149,11 @@ print(f"features: audio {tuple(a.shape)}, visual {tuple(v.shape)}")
 # \tag{4}
 # $$
 #
-# (numbered as in MGN {cite}`mgn`; MA {cite}`ma` prints the same). In code, first the attention and
-# then the layer around it:
+# (numbered as in MGN {cite}`mgn`; MA {cite}`ma` prints the same). HAN's own paper was not among our
+# sources: what this chapter says of its text is what MGN, MA and Cross-Modal learning restate. In
+# our copy of MGN two numbered equations of the pooling are lost; its words name weights over time,
+# and those over the modalities are the release's. In code, first the attention and then the layer
+# around it:
 
 # %% tags=["hide-input"]
 code(Attention.forward, HybridAttentionLayer.forward)
@@ -184,11 +187,9 @@ pieces = {
     "projections of the two attentions": ([layer.cross_attention, layer.self_attention], "no"),
     "two layer norms": ([layer.norm_attention, layer.norm_feed_forward], "no"),
     "feed-forward block": ([layer.expand, layer.contract], "no"),
-    "classifier of a second": ([network.pooling.classifier], "yes"),
-    "weights over time and over modality": (
-        [network.pooling.time_attention, network.pooling.modality_attention],
-        "in words",
-    ),
+    "classifier of a second": ([network.pooling.classifier], "in words"),
+    "weights over time": ([network.pooling.time_attention], "in words"),
+    "weights over modality": ([network.pooling.modality_attention], "no"),
 }
 table = pd.DataFrame(
     [
@@ -311,7 +312,7 @@ print(f"largest difference with other biases: {(shifted.video - parsing.video).a
 #
 # The label says what happens, not in which modality, and is used for both all the same. To make up
 # for some of that the target of a modality may be smoothed,
-# $\tilde y = (1 - \epsilon)\, y + \epsilon / 2$. The papers leave open which $\epsilon$; the release
+# $\tilde y = (1 - \epsilon)\, y + \epsilon / 2$. The papers that we had leave open which $\epsilon$; the release
 # smooths the visual target alone, with $\epsilon = 0.1$.
 
 # %% tags=["hide-input"]
@@ -357,12 +358,12 @@ code(protocol.train_step)
 # %% [markdown]
 # The optimiser is Adam with its defaults, the batch has 16 videos, and the learning rate drops
 # three times. After each epoch the network parses the validation videos; the epoch with the highest
-# Type@AV at segment level is kept, of equal ones the later. The table shows the published schedule
+# Type@AV at segment level is kept, of equal ones the later. The table shows the released schedule
 # and, where this build trains, its own, with the drops moved in proportion.
 
 # %% tags=["hide-input"]
 here = get_profile(profile)
-schedules = {"as published": REGISTRY["han/han"].training}
+schedules = {"as released": REGISTRY["han/han"].training}
 if here.seeds:
     schedules[f"profile {here.name}"] = REGISTRY["han/han"].at(here).training
 
@@ -790,7 +791,7 @@ Markdown(told)
 # next cell adds one more line: the weak label of each test video, marked in all seconds of both
 # modalities, on the test split of the runs where that is simulated. It is what a perfect tagger
 # without any sense of time and modality would score; on the real annotations the chapter on scoring
-# found it above most printed results.
+# found it above every printed result in Type@AV.
 
 
 # %% tags=["hide-input"]

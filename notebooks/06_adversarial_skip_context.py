@@ -93,8 +93,8 @@ _ = cross_modal_network()
 # %% [markdown]
 # ## Base: attention twice, one after the other
 #
-# The front end is HAN's. Write $F^a, F^v$ for its outputs. Then, in words that the paper has no
-# equation for,
+# The front end is HAN's. Write $F^a, F^v$ for its outputs. The
+# paper describes the rest in words; as equations,
 #
 # \begin{align*}
 # & S^m = \mathrm{SA}^m(F^m), \qquad m \in \{a, v\}, \\
@@ -548,7 +548,7 @@ changes = REGISTRY["cross_modal/adv_skip_gcaa"].changes(get_profile(shown))
 rows = [
     {
         "setting": change.field,
-        "as published": str(change.published),
+        "as released": str(change.published),
         f"in {shown}": str(change.here),
         "why": change.reason,
     }
@@ -1078,8 +1078,8 @@ takeaways(said)
 # What to take along:
 #
 # - Skips, an adversary and global context are three answers to one worry, that mixing modalities
-#   harms the one that needs no help. The printed tables vary them together, so that they do not
-#   tell which answer helps.
+#   harms the one that needs no help. The printed tables have global context alone, and skips and
+#   adversary only together, so that they do not tell what either of these two does.
 # - A sign that is turned in the loss and in the gradient is not turned. What a min-max objective
 #   means has to be checked by what each player's step does.
 # - A discriminator below one half is no more blind than one above it.

@@ -12,8 +12,9 @@
 # A weak label says what happens somewhere in ten seconds. Before a network is asked to learn from so
 # little, it could learn something from the videos alone: which seconds of a video belong together,
 # and which sound goes with which image. That is *grounding*, and it needs no label. The Cross-Modal
-# learning paper {cite}`cross_modal` pre-trains a transformer on it, in three variants, and fine-tunes
-# the transformer to parse.
+# learning paper {cite}`cross_modal` pre-trains a transformer on it, in three variants, and its release
+# fine-tunes the transformer to parse; the paper speaks of extracting representations, and does not
+# say for which network.
 #
 # The chapter builds the labels of grounding, which a graph yields for each video; then the losses;
 # then the network. It looks at what the losses can and cannot ask for, holds everything to the
@@ -80,7 +81,7 @@ use_style()
 # it themselves: seconds whose ResNet {cite}`resnet` and VGGish {cite}`vggish` vectors are alike are
 # joined, and what is joined to the same second belongs together too.
 #
-# The second half of that sentence is the paper's reason for a graph. A dog that turns round looks
+# The second half of that sentence is what a graph adds. A dog that turns round looks
 # different in its first and its last second, but not from one second to the next. In a graph with
 # the ten seconds of a video as nodes, the dog is one connected component.
 #
@@ -586,7 +587,7 @@ show(
     ".3f",
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-grounding-cosines", "caption": "Cosines of the tokens of two different seconds of a video, without dropout, before and after eight epochs of pre-training a small network on 500 simulated videos, once with dropout and once without: pairs that the graph labels 1 (together, solid) and 0 (apart, dashed). The dotted line is the margin."}, "image": {"alt": "Two panels of histograms over cosines from -0.5 to 1, one for pairs within a modality, one for sound with sight. Each has six outlines, for the network before training, trained with dropout and trained without, and for pairs that belong together and pairs that do not, and a dotted upright line at 0.7."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-grounding-cosines", "caption": "Cosines of the tokens of two different seconds of a video, before and after eight epochs of pre-training a small network on 500 simulated videos, with dropout in training and without, all measured without: pairs that the graph labels 1 (together, solid) and 0 (apart, dashed). The dotted line is the margin."}, "image": {"alt": "Two panels of histograms over cosines from -0.5 to 1, one for pairs within a modality, one for sound with sight. Each has six outlines, for the network before training, trained with dropout and trained without, and for pairs that belong together and pairs that do not, and a dotted upright line at 0.7."}}
 KINDS = {"within a modality": [(0, 0), (1, 1)], "sound with sight": [(0, 1)]}
 
 

@@ -303,8 +303,8 @@ Markdown(
 # %% [markdown]
 # ## The protocol
 #
-# MA trains its networks in another way than HAN, and this is easy to mistake for a part of the
-# method. So there is an extra row, HAN under MA's protocol, that printed tables do not have: what
+# MA's release trains in another way than HAN's (and for fewer epochs than its paper prints:
+# {doc}`17_paper_and_code`), and this is easy to mistake for a part of the method. So there is an extra row, HAN under MA's protocol, that printed tables do not have: what
 # the contrastive term adds is its distance to *that* row.
 
 # %% tags=["hide-input"]
@@ -420,7 +420,8 @@ result_table(MGN, paper="mgn", table="Table 1", level="event", **here)
 # %% [markdown]
 # ### Temperatures
 #
-# MA's fourth table varies $\tau$ for the whole pipeline, base model and retraining. By the margin
+# MA's fourth table varies $\tau$. Our rows vary it for the whole pipeline, base model and
+# retraining; the paper does not say whether its base model changed too. By the margin
 # computed above these are four different demands, not four degrees of sharpness. The second table
 # has the base models alone, which the paper does not print: there the term acts by itself.
 
@@ -886,9 +887,9 @@ Markdown(
 #
 # - The term asks for more than it seems to: smoothing turns the temperature into a margin, and the
 #   gradient of one direction reaches the image's front end and the shared attention.
-# - It needs dynamics that sound and image share. Where they share little, it can only be lowered
-#   by features that tell seconds apart in ways that no event explains, and those features are the
-#   ones that the classifier has to read.
+# - Its task can be solved only where sound and image share something from second to second. Whether
+#   solving it helps to parse is another question: the features that tell seconds apart are the ones
+#   that the classifier has to read. {doc}`18_when_does_each_idea_work` moves how much is shared.
 # - A difference between rows of different papers can be a method, a protocol, or a gate.
 #
 # The claims of the paper about this term, judged by one rule on this book's runs:

@@ -538,8 +538,8 @@ else:
 # ### How often it is right
 #
 # Precision is the share of removed labels that were rightly removed; recall the share of those that
-# should go which did. Labels drawn at random would be right as often as labels are absent. The paper
-# has one partner a video; four, whose probabilities are averaged, cost four times the passes and
+# should go which did. Labels drawn at random would be right as often as labels are absent. The
+# release has one partner a video; four, whose probabilities are averaged, cost four times the passes and
 # take the luck out of who it was.
 
 

@@ -96,7 +96,7 @@ _ = mgn_network()
 
 # %% [markdown]
 # A note on the equations below. The copy of the paper that we worked from has lost parts of
-# Equations 7, 8, 10, 11, 14 and 15. They are completed here from the words around them and from
+# Equations 7, 8, 10, 11, 14, 15 and 16. They are completed here from the words around them and from
 # GroupViT, and numbered as in the paper.
 #
 # ## Segments and tokens in one sequence
@@ -234,9 +234,10 @@ print(f"of one token, over the segments: {shares.sum(2).min():.3f} to {shares.su
 code(Assignment.forward)
 
 # %% [markdown]
-# Here is the second difference, in one character: the divisor is the sum of the shares *plus one*.
+# Here is the second difference, in one character, if the divisor that our copy has lost is the one
+# of GroupViT: the divisor is the sum of the shares *plus one*.
 # That could be taken for a guard against division by zero, of which a softmax has no need. It has an
-# effect, though. With the divisor of Equation 11 the weights of a token add up to one however little
+# effect, though. With the divisor of Equation 11 as completed here the weights of a token add up to one however little
 # it was given: a token to which each second leaves a thousandth gets a mean of the segments at full
 # size, and cannot tell that from having been given everything. With the plus one the weights add up
 # to $s / (s + 1)$ for a token that was given $s$ seconds in all.
@@ -481,9 +482,9 @@ for name, layer in (
 # p^{av} = \sigma(\mathrm{FC}(\{g_i^{av}\}_{i=1}^{C})). \tag{16}
 # $$
 #
-# The encoder is called cross-modal attention and is, in the release, six more of the blocks above:
-# each of the 50 reads all 50, its own modality included. The second grouping has no sides to choose
-# from in print. In the release the audio tokens are the elements and the visual tokens are the
+# The encoder consists of cross-modal transformers in the paper's words and is, in the release, six
+# more of the blocks above: each of the 50 reads all 50, its own modality included. Print does not
+# say which modality is grouped onto which. In the release the audio tokens are the elements and the visual tokens are the
 # pigeonholes, so that $g_i^{av}$ is, by the residual of Equation 11, in the first place a visual
 # feature to which sound was added. Nothing forces the audio token of a class to go to the visual
 # token of the same class; a share over 25 holes has to learn that. The whole network in order:
@@ -541,11 +542,11 @@ show(
 # | tokens | learnt, start not said | start at zero; no position code |
 # | Eq. 9 | Eqs. 10 and 11 | first tokens are mixed, without residual, and read the segments |
 # | Eq. 10 | product of projections | divided by $\sqrt{128}$ |
-# | Eq. 11 | divided by the sum of shares, as far as can be read | divided by that sum plus one |
+# | Eq. 11 | a weighted sum in words, the divisor lost in our copy; here GroupViT's, the sum of shares | divided by that sum plus one |
 # | below Eq. 11 | a sentence on merging audio and visual features | an extra block for sound; hard if the rest is soft, so training is random |
 # | Eq. 12 | sums; FC layers | means; one layer for both modalities, on raw tokens |
 # | Eqs. 13 and 16 | an FC layer | one number a token, the same weights for every class |
-# | Eq. 14 | cross-modal attention | attention of all 50 tokens to all 50, six blocks |
+# | Eq. 14 | cross-modal transformers | attention of all 50 tokens to all 50, six blocks |
 # | Eq. 15 | similar to Eq. 11 | audio tokens handed out to visual tokens, soft |
 # | Eq. 18 | times the share | times one plus a softmax of the share: next chapter |
 
@@ -662,7 +663,7 @@ show(
                 "labels refined by": REGISTRY[experiment.after].label
                 if experiment.after
                 else "nobody",
-                "epochs, published": experiment.training.epochs,
+                "epochs, released": experiment.training.epochs,
                 "weights kept": "best on validation"
                 if experiment.training.selection == "best"
                 else "last",
@@ -724,7 +725,7 @@ def progress(title: str, name: str) -> dict[str, object]:
         "method": title,
         "epochs": run.configuration["training"]["epochs"],
         "steps": steps_of(run.configuration["training"], run.configuration["videos"]["train"]),
-        "steps, published": steps_of(
+        "steps, released": steps_of(
             {"epochs": as_published.epochs, "batch_size": as_published.batch_size},
             get_profile("full").train,
         ),
@@ -1133,10 +1134,10 @@ if mgn.runs:
             f"{mine[1] - base[1]:+.1f} points, in print by {papers[0]:+.1f} and {papers[1]:+.1f}."
         )
     far = trained["MGN"]
-    share = 100 * far["steps"] / far["steps, published"]
+    share = 100 * far["steps"] / far["steps, released"]
     said.append(
         f"MGN was trained for {far['steps']:,} steps, {share:.0f} % of the published "
-        f"{far['steps, published']:,}."
+        f"{far['steps, released']:,}."
     )
     if share < 50 and far["gained in the last quarter"] > 0.5:
         said.append(
@@ -1236,7 +1237,7 @@ Markdown(
 #
 # - Grouping puts the classes before the mixing. Each class gets a vector of what belongs to it, and
 #   one small classifier for all of them can be shared.
-# - The release is not the equations. Its divisor tells a token how much it was given, its mixing
+# - The release is not the equations. Its divisor, a plus one away from GroupViT's, tells a token how much it was given, its mixing
 #   discards the token that it mixes, and a block with an inverted flag puts the image's time in
 #   the place of the sound's and makes training random.
 # - Two pieces of evidence, the scores of tokens and the pictures of features, can be had without

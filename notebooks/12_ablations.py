@@ -10,7 +10,7 @@
 # # Ablations
 #
 # An ablation asks what one part of a method is worth: change that part, train again, and compare.
-# MGN {cite}`mgn` and MA {cite}`ma` print four of them: grouping within and across modalities, hard or
+# Of those that MGN {cite}`mgn` and MA {cite}`ma` print, four are the subject here: grouping within and across modalities, hard or
 # soft assignment, the modality whose labels are refined, and the temperature of the contrastive
 # loss. This chapter trains all their rows again, says what each change really changes in the
 # released code, and asks of every difference whether it is larger than what chance does.

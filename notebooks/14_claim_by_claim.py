@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Claim by claim
 #
-# Every chapter on a method closes with a table of claims: what its paper says in sentences of the form "this is
-# better than that", and what our runs say. Here these tables stand together. One rule judges all that is
-# about scores, and it was fixed before any of the runs were made.
+# The chapters on Cross-Modal learning, MA and MGN close with a table of claims: what the paper says in
+# sentences of the form "this is better than that", and what our runs say. Here these tables stand
+# together. One rule judges all that is about scores, and it was fixed before any of the runs were
+# made.
 
 # %% tags=["parameters"]
 profile: str = "published"

@@ -13,7 +13,8 @@
 # another one, and so does whoever fixes a bug in the release. This chapter lists every place that
 # we know of where the two part: {cite:t}`han`, {cite:t}`ma`, {cite:t}`mgn` and
 # {cite:t}`cross_modal` against their code, each paper against itself and against the others, and all
-# of them against the annotations. Beside each stands what follows from it, and where this book can
+# of them against the annotations. HAN's own paper was not among our sources: what is said here of
+# its text is what the later papers restate, and *not said* means not said there. Beside each stands what follows from it, and where this book can
 # measure that, how many points it is worth.
 #
 # None of this is a complaint. The code was published, which is why it can be compared at all, and

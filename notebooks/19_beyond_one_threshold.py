@@ -103,7 +103,7 @@ Markdown("\n\n".join(said))
 # %% [markdown]
 # ## Which rankings change?
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-rankings", "caption": "The place of each method under several measures of the same parsings, best on top. The first column is what the papers rank by. The five methods whose places move most are coloured. All methods were trained and scored on simulated LLP unless the title names other data."}, "image": {"alt": "Bump chart with a column for each measure and a line for each method that connects its numbered places. Several lines cross: some methods that are in the middle by segment-level Type@AV are near the top or the bottom by other measures."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-rankings", "caption": "The place of each method under several measures of the same parsings, best on top. The first column is the score by which this book ranks, and by which the releases that choose an epoch do. The five methods whose places move most are coloured. All methods were trained and scored on simulated LLP unless the title names other data."}, "image": {"alt": "Bump chart with a column for each measure and a line for each method that connects its numbered places. Several lines cross: some methods that are in the middle by segment-level Type@AV are near the top or the bottom by other measures."}}
 table = measured(groups)
 placed = ranks(table)
 spread = {name: max(by.values()) - min(by.values()) for name, by in placed.items() if by}

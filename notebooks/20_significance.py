@@ -10,8 +10,9 @@
 # # Significance
 #
 # Papers on LLP print one number a row. Whether a method is better than another is read off two of
-# them, and many differences are a point or less. No document of the four papers says how many
-# runs are behind a number, or how far they were apart. This chapter asks what a difference has to
+# them, and many differences are a point or less. None of the documents that we had (MA, Cross-Modal
+# learning, MGN, its abstract and its supplement) says how many runs are behind a number, or how far
+# they were apart. This chapter asks what a difference has to
 # reach before it means something, with the test split that everybody uses, and puts the papers'
 # claims on that scale.
 

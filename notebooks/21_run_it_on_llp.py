@@ -10,7 +10,7 @@
 # # Run it on LLP
 #
 # Everything in this book runs on the real benchmark too, and the numbers land in the tables that you
-# have seen. It takes six small tables, which are the annotations, and the features that the authors
+# have seen. It takes five small tables, which are the annotations, and the features that the authors
 # of HAN released: VGGish for sound, ResNet-152 and R(2+1)D for images. Neither is ours to hand out.
 # With both on a disk, three commands are left:
 #

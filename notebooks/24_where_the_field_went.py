@@ -189,5 +189,5 @@ Markdown(
 #   the share of one-modality events, once features are at hand.
 # - **More seeds, fewer points.** {doc}`20_significance` says how large a difference on 1,200 videos must
 #   be. Most of the steps in the tables above are smaller than that.
-# - **Better features first.** The largest step of the last table changes the features and not the
-#   method. Every method of this book runs on any features of the same layout ({doc}`21_run_it_on_llp`).
+# - **Better features first.** The largest step in Type@AV at segment level in the first table, to its
+#   last row, changes the features and not the method. Every method of this book runs on any features of the same layout ({doc}`21_run_it_on_llp`).

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from avvp.cli import main
 from avvp.data import load
@@ -23,6 +24,7 @@ from avvp.data.simulate import SPLITS
 from avvp.data.store_writer import write_videos
 from avvp.devices import choose_device, describe_device
 from avvp.errors import AvvpError
+from avvp.events import Parsing
 from avvp.experiments import PROFILES, REGISTRY, Experiment, is_current, open_source, run
 from avvp.fan_out import Job, Outcome, _measured, in_waves, reproduce
 from avvp.models import MODELS
@@ -103,6 +105,48 @@ def test_an_experiment_that_fails_does_not_stop_the_others(
     told = capsys.readouterr().out
     assert "0 runs made, 0 were there, 2 failed." in told
     assert "failed: bad/option seed 1:" in told
+
+
+class Strange(Exception):
+    """Of no kind that Python has."""
+
+
+@pytest.mark.parametrize("error", [Strange("mine"), ImportError("no module"), EOFError("the end")])
+def test_an_error_of_any_kind_stops_no_other_experiment(error, monkeypatch, reproduce_here):
+    class Failing(torch.nn.Linear):
+        def __init__(self):
+            super().__init__(3, 3)
+
+        def forward(self, *features):
+            raise error
+
+    monkeypatch.setitem(MODELS, "failing", Failing)
+    failing = Experiment("aaa/failing", "Failing", model="failing")
+    entries = {e.name: e for e in (failing, REGISTRY["reference/linear"])}
+    monkeypatch.setattr("avvp.experiments.REGISTRY", entries)
+    done = reproduce_here(only=None)
+    assert done.made == ["reference/linear seed 1"]
+    assert done.failed["aaa/failing seed 1"].startswith(f"{type(error).__name__}: {error} (")
+
+
+def test_a_group_that_fails_says_that_its_members_may_train_alone(monkeypatch, reproduce_here):
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = torch.nn.GRU(128, 25, batch_first=True)
+
+        def forward(self, audio, visual_2d, visual_3d):
+            heard, _ = self.gru(audio)
+            heard = heard.sigmoid()
+            video = heard.amax(dim=1)
+            return Parsing(video, video, video, heard, heard, extras={})
+
+    monkeypatch.setitem(MODELS, "own", Recurrent)
+    monkeypatch.setitem(REGISTRY, "mine/own", Experiment("mine/own", "Own", model="own"))
+    done = reproduce_here(only="mine/own", seeds=2, together=2)
+    assert len(done.failed) == 2
+    assert all(told.endswith("; --together 1 trains it alone") for told in done.failed.values())
+    assert len(reproduce_here(only="mine/own", seeds=2, together=1).made) == 2
 
 
 def test_two_workers_make_the_same_runs_as_one_process(reproduce_here, tmp_path):

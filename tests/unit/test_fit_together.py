@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from avvp import together
 from avvp.data.videos import Videos
@@ -192,6 +193,45 @@ def test_a_group_of_others_is_refused(videos, tmp_path):
     train("han", videos, tmp_path)
     with pytest.raises(AvvpError, match="another configuration"):
         train("han", videos, tmp_path, names=["a", "b", "c"])
+
+
+class Own(nn.Module):
+    """A reader's own network, which counts its steps on the processor."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = build("linear")
+
+    def forward(self, *features):
+        return self.inner(*features)
+
+
+class OwnObjective(Objective):
+    """And a reader's own loss."""
+
+
+def test_steps_are_recorded_where_all_of_them_is_known_to_stand_being_replayed(
+    videos, tmp_path, monkeypatch
+):
+    """On a GPU; here there is none, and a step that is to be recorded ends in an error."""
+    monkeypatch.setattr(together, "launch_bound", lambda device: True)
+    asked = []
+
+    class Asked(Exception):
+        """Nothing can be recorded here."""
+
+    def courses(*arguments, capturable, **options):
+        asked.append(capturable)
+        raise Asked
+
+    monkeypatch.setattr(together, "_Courses", courses)
+    own = [seeded(seed, Own) for seed in SEEDS]
+    for number, changes in enumerate(
+        ({}, {"networks": own}, {"objectives": [OwnObjective()] * len(SEEDS)})
+    ):
+        with pytest.raises(Asked):
+            train("last", videos, tmp_path / str(number), **changes)
+    assert asked == [True, False, False]
 
 
 def test_what_cannot_be_trained_together_says_why(videos, tmp_path):

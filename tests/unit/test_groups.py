@@ -185,6 +185,9 @@ def test_another_error_of_a_network_is_not_one_of_memory():
     with pytest.raises(RuntimeError) as caught:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not out_of_memory(caught.value)
+    for library in ("CUBLAS", "CUDNN"):
+        told = f"CUDA error: {library}_STATUS_ALLOC_FAILED when calling `create(handle)`"
+        assert out_of_memory(RuntimeError(told))
     assert not out_of_memory(ValueError("the text on page 3 ran out of memory"))
 
 

@@ -371,22 +371,22 @@ def test_cudnn_computes_float32_as_such_while_a_network_trains(videos, tmp_path,
             self.inner = small()
 
         def forward(self, *features):
-            seen.append(("forward", self.training, cudnn.allow_tf32))
+            seen.append(("forward", self.training, cudnn.rnn.fp32_precision))
             parsing = self.inner(*features)
             if parsing.video.requires_grad:
                 parsing.video.register_hook(
-                    lambda _: seen.append(("backward", True, cudnn.allow_tf32))
+                    lambda _: seen.append(("backward", True, cudnn.rnn.fp32_precision))
                 )
             return parsing
 
     kept = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.conv.fp32_precision)
     run(videos, tmp_path, network=Looking(), epochs=1)
     assert set(seen) == {
-        ("forward", True, False),
-        ("forward", False, False),
-        ("backward", True, False),
+        ("forward", True, "ieee"),
+        ("forward", False, "ieee"),
+        ("backward", True, "ieee"),
     }
-    assert cudnn.allow_tf32
+    assert cudnn.rnn.fp32_precision == "tf32"
     assert kept == (
         cudnn.enabled,
         cudnn.benchmark,
