@@ -759,7 +759,7 @@ for name, told in begun.items():
             "loss, last epoch": [f"{run['video'][-1]:.3f}" for run in by_seed.values()],
             "validation Type@AV (%)": [f"{run[score][-1]:.1f}" for run in by_seed.values()],
             "audio features": [f"{run['front_end']['audio']:.1f}" for run in by_seed.values()],
-            "visual features": [f"{size:,.1f}" for size in grown[name, precision]],
+            "visual features": [f"{size:,.{int(size < 1000)}f}" for size in grown[name, precision]],
         }
         rows.append(
             {
