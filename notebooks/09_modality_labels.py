@@ -843,7 +843,7 @@ result_table(VARIED, paper="ma", table="Table 2", level="event", **here)
 # %% [markdown]
 # ### In MGN
 #
-# MGN's main table switches MA's two parts on one by one. MGN takes the refined labels as they come
+# MGN's main table switches MA's two parts on one by one. Our rows take the refined labels as they come
 # from MA's own base model; the paper does not say from which network it took them.
 
 # %% tags=["hide-input"]

@@ -293,7 +293,8 @@ Markdown(said)
 # A step of HAN is so small that an accelerator spends most of it waiting. `--together N` (on a GPU the
 # default, for the seeds of one experiment) stacks the parameters of several networks along a new
 # axis and takes their steps as one. Each keeps its own initialisation, order of videos, dropout and
-# Adam.
+# Adam. On a GPU the step is moreover recorded once and replayed, but not with a network or a loss of
+# your own: what those do on the processor would be recorded once too, and then stand still.
 
 # %% tags=["hide-input"]
 code(Together.__init__, Together.forward)
@@ -340,7 +341,8 @@ code(in_waves)
 # are, and so do checkpoints and results: **the folder for runs, the data file and the checkout lie on
 # a file system that all machines see under the same path**. Before the first run, `avvp` asks
 # every worker whether it sees them, which versions and which commit it has, and how many runs it
-# would take at a time.
+# would take at a time. Whether seeds are trained together is decided where the command is given: from
+# a machine without a GPU, name the one that the workers have (`--device cuda`), or give `--together`.
 #
 # ### Dask
 #

@@ -124,7 +124,9 @@ Markdown(f"```python\n{registered}\n```")
 # its first step. Where this page is made without training, it takes profile smoke: a few seconds on a
 # handful of simulated videos, which show that the method runs and nothing else. `--profile quick`
 # shows whether it learns; `medium` or `full`, with several seeds, how well. The code of a method from
-# outside the package counts as a part of its run: edited, it is trained anew.
+# outside the package counts as a part of its run: edited, it is trained anew. On a GPU the seeds are
+# trained together ({doc}`22_full_scale`); a network for which that cannot be done, a recurrent one
+# say, takes `--together 1`.
 
 # %% tags=["hide-input"]
 here = profile if PROFILES[profile].seeds else "smoke"
