@@ -440,7 +440,7 @@ def _rows(row: Difference, look: _Look) -> Effect:
 
 
 class PrintedMean(NamedTuple):
-    """A printed Type@AV and the mean of the three scores beside it."""
+    """A printed ``Type@AV`` and the mean of the three scores beside it."""
 
     place: Row
     level: str
@@ -459,7 +459,7 @@ class PrintedMean(NamedTuple):
 
 
 def printed_means() -> tuple[PrintedMean, ...]:
-    """Every Type@AV of the printed tables, in their order."""
+    """Every ``Type@AV`` of the printed tables, in their order."""
     rows: dict[Row, dict[str, float]] = {}
     for cell in published_cells():
         if cell.table != "text" and cell.unit == "F1 %":

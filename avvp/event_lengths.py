@@ -23,8 +23,9 @@ def scores_by_length(
     that the seconds have in which it is both heard and seen). A score is what
     :func:`avvp.metrics.evaluate` says it is, with three differences: the classes of a video are
     those of its pairs of that length, so that a class which is not annotated costs nothing; the
-    mean is over the videos that have any; and Type@AV is the mean of its three parts after, not
-    before, the mean over videos. Event@AV pools the pairs of sound and image that have the length.
+    mean is over the videos that have any; and ``Type@AV`` is the mean of its three parts after, not
+    before, the mean over videos. ``Event@AV`` pools those pairs of sound and image that have the
+    length.
 
     To mark every annotated class in all ten seconds scores 100 where events last the whole clip.
 

@@ -224,7 +224,7 @@ def ranks(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, int]]
 
 
 class Agreement(NamedTuple):
-    """How a measure's ranking compares with that of segment-level Type@AV."""
+    """How a measure's ranking compares with that of segment-level ``Type@AV``."""
 
     tau: float  # Kendall's rank correlation, 1 where the order is the same
     turned: list[tuple[str, str]]  # pairs whose order is another, the first better by Type@AV
@@ -234,7 +234,7 @@ class Agreement(NamedTuple):
 def agreement(
     table: Mapping[str, Mapping[str, float]], key: str, *, margin: float = 1.0
 ) -> Agreement:
-    """Compare the ranking of ``key`` with that of Type@AV.
+    """Compare the ranking of ``key`` with that of ``Type@AV``.
 
     Args:
         table: see :func:`measured`.

@@ -390,7 +390,7 @@ def training_curves(
     floors: Mapping[str, float] | None = None,
     title: str = "",
 ) -> Figure:
-    """Loss terms above, validation Type@AV below, by epoch: one thin line a seed.
+    """Loss terms above, validation ``Type@AV`` below, by epoch: one thin line a seed.
 
     Dotted lines stand where the learning rate dropped, a ring marks the epoch that was kept.
 
