@@ -319,7 +319,7 @@ _CROSS_MODAL_PRINTED = replace(_CROSS_MODAL, learning_rate=3e-4, decay_every=5)
 def _cross_modal_overrides(training: TrainingConfig) -> dict[str, tuple[Override, ...]]:
     """What quick, medium and full change of Cross-Modal learning's protocol.
 
-    By validation scores of one seed at medium, ``Type@AV`` after five epochs: 19.3 as published, 26.3
+    By validation scores of one seed at medium, Type@AV after five epochs: 19.3 as published, 26.3
     with a quarter of the batch, 46.3 with a quarter of the learning rate too (52.7 after ten). By
     those of two seeds at full after five epochs: 14.2 and 9.0 in bfloat16, 49.0 and 47.9 in
     float32, of Base + GCAA.
