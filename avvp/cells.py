@@ -103,6 +103,7 @@ def agreement(compared: Sequence[tuple[str, float, float]]) -> Markdown:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """``a, b and c``, for sentences that are made of results."""
+    """``a, b and c``, for sentences that are made of results; ``a, b; c and d`` of "a, b"."""
     *first, last = parts or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+    between = "; " if any("," in part for part in parts) else ", "
+    return f"{between.join(first)} and {last}" if first else last

@@ -5,8 +5,12 @@ import re
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
-APART = re.compile(r"(?<=\d) (?=%)|(?<=\bp [=<]) (?=\d)|(?<=\bp) (?=[=<] \d)|(?<=\d) (?=of \d)")
-"""The blanks in "45 %", "p = 0.03" and "33 of 35"."""
+APART = re.compile(
+    r"(?<=\d) (?=%|(?:ms|s|MB|GB)\b)"
+    r"|(?<=\bp) (?=[=<] \d)|(?<=\bp [=<]) (?=\d)"
+    r"|(?<=\d) (?=of \d)"
+)
+"""The blanks in "45 %" and "7 s", in "p = 0.03", and the first of "33 of 35"."""
 
 
 class KeepTogether(SphinxTransform):

@@ -1,5 +1,6 @@
 """The rendered pages: complete, offline, legible on a telephone and in the dark."""
 
+import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -64,6 +65,22 @@ def test_every_picture_says_what_it_shows(published_book):
             assert picture.get("alt", "").strip(), f"{page}: {picture['src']} has no alt text"
             figure = picture.find_parent("figure")
             assert figure and figure.find("figcaption"), f"{page}: {picture['src']} has no caption"
+
+
+def test_numbers_stay_with_their_units_and_scores_are_no_addresses(published_book):
+    """A blank before a unit does not break; "Type@AV" is not somebody's e-mail."""
+    told, apart, addresses = 0, [], []
+    for path in (published_book.html / "book").rglob("*.html"):
+        article = BeautifulSoup(path.read_text("utf-8"), "html.parser").find("article")
+        addresses += [f"{path.name}: {a['href']}" for a in article.select("a[href^=mailto]")]
+        for code in article.find_all(["pre", "code", "script"]):
+            code.decompose()
+        text = article.get_text()
+        told += len(re.findall(r"\d\xa0%", text))
+        apart += [f"{path.name}: {found}" for found in re.findall(r".{20}\d %", text)]
+    assert told > 100
+    assert not apart
+    assert not addresses
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)

@@ -64,6 +64,12 @@ def test_what_agrees_is_listed_and_what_does_not_is_an_error():
 
 def test_lists_in_sentences():
     assert [listed(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert listed(["MGN, by segment", "MGN, C", "HAN"]) == "MGN, by segment; MGN, C and HAN"
+
+
+def test_thousands_have_commas_years_none_and_zero_no_sign():
+    rows = [{"year": 2021, "videos": 11849, "difference": -0.04, "steps": 4199.0}]
+    assert cells(show(rows))[1] == ["2021", "11,849", "0.0", "4,199.0"]
 
 
 def test_takeaways_stand_one_a_line():
