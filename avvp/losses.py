@@ -28,7 +28,7 @@ def weak_targets(weak: Tensor, *, visual_smoothing: float = 0.1) -> Targets:
     """Targets from weak labels alone: HAN's protocol.
 
     The label of the video stands in for both modalities; the visual one is smoothed to
-    (1 - e) y + e / 2, because an event of the video is less often seen than heard (Eq. 6, MGN).
+    (1 - e) y + e / 2, as in the releases; Eq. (6), MGN, has both smoothed.
 
     Args:
         weak: (B, C) bool or 0/1.
@@ -107,8 +107,15 @@ def branch_diversity(scores: Tensor) -> Tensor:
 
     Args:
         scores: (B, K, T, C) before any sigmoid, of K branches.
+
+    Raises:
+        AvvpError: there are no two branches to compare.
     """
     branches = scores.shape[1]
+    if branches < 2:
+        raise AvvpError(
+            f"diversity compares branches, of which there is {branches}; use 2 or more."
+        )
     course = functional.normalize(scores.float().softmax(dim=-1), dim=2)  # (B, K, T, C)
     cosine = torch.einsum("bktc,bltc->bckl", course, course).relu()
     alone = cosine.diagonal(dim1=2, dim2=3).sum(dim=-1)  # (B, C)
@@ -193,6 +200,10 @@ class Objective:
             raise AvvpError(
                 f"{type(self).__name__} has no loss term called {unknown[0]!r}; it has "
                 f"{sorted(known)}."
+            )
+        if not self.weights:
+            raise AvvpError(
+                f"{type(self).__name__} weighs no term of the loss; weigh one at least."
             )
 
     def terms(self) -> Mapping[str, Term]:

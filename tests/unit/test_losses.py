@@ -173,6 +173,7 @@ def test_clamped_probabilities_have_finite_loss():
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0; it must be in"),
         ({"label_smoothing": -0.1}, "label_smoothing is -0.1; it must be in"),
         ({"weights": {"contrasting": 1.0}}, "no loss term called 'contrasting'"),
+        ({"weights": {}}, "ContrastiveObjective weighs no term of the loss"),
     ],
 )
 def test_impossible_options_are_one_sentence(options, sentence):

@@ -310,6 +310,8 @@ def test_diversity_by_hand():
     assert branch_diversity(scores).item() == pytest.approx((2 * 1 + 4 * apart) / 6, rel=1e-5)
     same = branches([0.7, 0.4], [0.7, 0.4])
     assert branch_diversity(same).item() == pytest.approx(1.0)
+    with pytest.raises(AvvpError, match="diversity compares branches, of which there is 1"):
+        branch_diversity(same[:, :1])
 
 
 def test_balance_by_hand():
