@@ -59,6 +59,8 @@ class Table(str):
 def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[str]], caption: str) -> Table:
     """A table of text cells under its caption; a ``|`` in a cell is escaped."""
     rows = [columns, ["---"] * len(columns), *lines]
+    if any(NOT_RUN in row for row in rows):
+        caption += f" {NOT_RUN}: not run."
     written = ("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows)
     return Table(caption + "\n\n" + "\n".join(written) + "\n")
 
@@ -215,8 +217,6 @@ def result_table(
         caption += " Methods are comparable under one profile; some have runs of a larger one too."
     if partial:
         caption += f" {NOT_PRINTED}: not printed, or the method does not parse that modality."
-    if any(NOT_RUN in line for line in lines):
-        caption += f" {NOT_RUN}: not run."
     return markdown_table(columns, lines, caption)
 
 
@@ -354,8 +354,6 @@ def provenance_table(
             for row in (columns, *lines):
                 del row[place]
     caption = "What made the numbers above" + ": " * bool(same) + "; ".join(same) + "."
-    if any(NOT_RUN in line for line in lines):
-        caption += f" {NOT_RUN}: not run."
     return markdown_table(columns, lines, caption)
 
 

@@ -49,10 +49,10 @@ def load(
     if split not in SPLITS:
         raise AvvpError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
     check_limit(limit)
-    device = choose_device(str(device))
     if isinstance(source, str) and source in PROFILE_SIZES:
         source = SimulatorConfig(**PROFILE_SIZES[source])
     if isinstance(source, SimulatorConfig):
+        device = choose_device(str(device))
         return simulate(source, split).to(device)
     path = Path(source)
     if path.suffix not in SUFFIXES:

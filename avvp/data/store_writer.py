@@ -251,17 +251,17 @@ class StoreWriter:
 
 def _check_provenance(provenance: object) -> None:
     """Refuse what could not be read back as a mapping."""
-    try:
-        stored = json.loads(json.dumps(provenance))
-    except (TypeError, ValueError) as error:
-        raise AvvpError(
-            f"provenance can't be written as JSON ({error}); use text, numbers, lists and mappings."
-        ) from None
-    if not isinstance(stored, dict):
+    if not isinstance(provenance, dict):
         raise AvvpError(
             f"provenance is a {type(provenance).__name__}; expected a mapping, such as "
             "{'source': 'my videos'}."
         )
+    try:
+        json.dumps(provenance)
+    except (TypeError, ValueError) as error:
+        raise AvvpError(
+            f"provenance can't be written as JSON ({error}); use text, numbers, lists and mappings."
+        ) from None
 
 
 def _check_names(splits: Mapping[Split, Videos]) -> None:
